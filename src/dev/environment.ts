@@ -1,0 +1,88 @@
+import { randomBytes } from 'node:crypto';
+import fs from 'node:fs';
+import path from 'node:path';
+import { parseEnv } from 'node:util';
+import { type Environment } from '../config';
+import { startEmbeddedPostgres } from './embeddedPostgres';
+import { ensureDatabase } from './ensureDatabase';
+
+export interface DevelopmentEnvironment {
+  /** What was given, completed by what development may default. */
+  env: Environment;
+  /** Called once the server listens: what an operator would do in Meta's dashboard. */
+  afterListen(): Promise<void>;
+  stop(): Promise<void>;
+}
+
+const ROOT = path.resolve(__dirname, '../..');
+const DATABASE = 'insta_connect_demo';
+
+/**
+ * Completes the environment so that a fresh clone runs: a `.env` file, generated secrets kept in `.data/`, an embedded
+ * PostgreSQL when no database is named. In production, and only there, nothing is defaulted.
+ */
+export async function developmentEnvironment(given: Environment): Promise<DevelopmentEnvironment> {
+  const nothing = () => Promise.resolve();
+  if (given['NODE_ENV'] === 'production') return { env: given, afterListen: nothing, stop: nothing };
+
+  const dataDir = path.resolve(given['DATA_DIR'] ?? path.join(ROOT, '.data'));
+  const env = withoutEmpty({ ...readEnvFile(path.join(ROOT, '.env')), ...withoutEmpty(given) });
+  if (env['NODE_ENV'] === 'production') return { env, afterListen: nothing, stop: nothing };
+  const result: DevelopmentEnvironment = {
+    env: { ...generatedSecrets(dataDir), ...env },
+    afterListen: nothing,
+    stop: nothing,
+  };
+  if (env['DATABASE_URL'] === undefined && env['DB_HOST'] === undefined) await addDatabase(result, dataDir);
+  return result;
+}
+
+async function addDatabase(result: DevelopmentEnvironment, dataDir: string): Promise<void> {
+  const postgres = await startEmbeddedPostgres({ dataDir: path.join(dataDir, 'postgres') });
+  await ensureDatabase(postgres.urlOf('postgres'), DATABASE);
+  result.env = { ...result.env, DATABASE_URL: postgres.urlOf(DATABASE) };
+  result.stop = () => postgres.stop();
+}
+
+/** Written once and kept, so that sessions, stored tokens and pending connections survive a restart. */
+function generatedSecrets(dataDir: string): Environment {
+  const file = path.join(dataDir, 'secrets.env');
+  if (!fs.existsSync(file)) {
+    fs.mkdirSync(dataDir, { recursive: true });
+    const random = (bytes: number) => randomBytes(bytes).toString('base64url');
+    const lines = {
+      SESSION_SECRET: random(36),
+      OAUTH_STATE_SECRET: random(36),
+      VERIFY_TOKEN: random(18),
+      OPERATOR_TOKEN: random(18),
+      TOKEN_KEYS: `k1:${randomBytes(32).toString('base64')}`,
+    };
+    const part = `${file}.${process.pid}`;
+    fs.writeFileSync(
+      part,
+      Object.entries(lines)
+        .map(([name, value]) => `${name}=${value}\n`)
+        .join(''),
+      { mode: 0o600 },
+    );
+    // link() fails where another process was first: whoever came first decides.
+    try {
+      fs.linkSync(part, file);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+    } finally {
+      fs.rmSync(part);
+    }
+  }
+  return parseEnv(fs.readFileSync(file, 'utf8'));
+}
+
+function readEnvFile(file: string): Environment {
+  return fs.existsSync(file) ? parseEnv(fs.readFileSync(file, 'utf8')) : {};
+}
+
+function withoutEmpty(env: Environment): Environment {
+  return Object.fromEntries(
+    Object.entries(env).filter(([, value]) => value !== undefined && value.trim() !== ''),
+  );
+}
