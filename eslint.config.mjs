@@ -40,7 +40,7 @@ export default tseslint.config(
         { considerDefaultExhaustiveForUnions: true },
       ],
       '@typescript-eslint/consistent-type-imports': ['error', { fixStyle: 'inline-type-imports' }],
-      '@typescript-eslint/no-unused-vars': ['error', { argsIgnorePattern: '^_' }],
+      '@typescript-eslint/no-unused-vars': ['error', { argsIgnorePattern: '^_', ignoreRestSiblings: true }],
       '@typescript-eslint/no-confusing-void-expression': ['error', { ignoreArrowShorthand: true }],
       // winston's transports are typed as classes of another stream package.
       '@typescript-eslint/no-unsafe-class-instance-assignment': 'off',
@@ -54,6 +54,7 @@ export default tseslint.config(
     ignores: [
       'src/config.ts',
       'src/server.ts',
+      'src/cli/**',
       'src/dev/**',
       'src/sandbox/**',
       'src/jobs/runJob.ts',

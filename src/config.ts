@@ -178,7 +178,8 @@ const whole = (min: number, max: number) =>
     .min(min, `must be at least ${min}`)
     .max(max, `must be at most ${max}`);
 
-const EnvironmentSchema = z.object({
+/** All that can be set; `.env.example` explains each. */
+export const EnvironmentSchema = z.object({
   NODE_ENV: z
     .enum(['development', 'test', 'production'], 'must be development, test or production')
     .default('development'),
@@ -251,7 +252,8 @@ function databaseConfig(values: Values, isRequired: boolean, problems: string[])
     const host = values.DB_HOST.includes(':') ? `[${values.DB_HOST}]` : values.DB_HOST;
     connectionString = `postgres://${user}${password}${user === '' ? '' : '@'}${host}:${values.DB_PORT}/${encodeURIComponent(values.DB_NAME)}`;
   }
-  if (connectionString === '' && isRequired) {
+  const isExplained = problems.some((problem) => problem.startsWith('DATABASE_URL '));
+  if (connectionString === '' && isRequired && !isExplained) {
     problems.push(
       'DATABASE_URL (or DB_HOST, DB_NAME, DB_USER, DB_PASSWORD) is missing: say which PostgreSQL database to use',
     );

@@ -47,7 +47,7 @@ export class ConflictError extends HttpError {
 
 export class TooManyRequestsError extends HttpError {
   constructor(retryAfterSeconds: number) {
-    super(429, 'too_many_requests', `Too many tries. Wait ${retryAfterSeconds} seconds.`, retryAfterSeconds);
+    super(429, 'too_many_requests', 'Too many tries. Wait a little.', retryAfterSeconds);
   }
 }
 

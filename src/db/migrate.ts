@@ -126,7 +126,7 @@ async function apply(client: Client, { name, sql, checksum }: Migration): Promis
 }
 
 async function main(): Promise<void> {
-  const development = await developmentEnvironment(process.env);
+  const development = await developmentEnvironment(process.env, { needsMeta: false });
   try {
     const applied = await migrate(loadDatabaseConfig(development.env));
     process.stdout.write(

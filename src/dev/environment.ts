@@ -4,24 +4,35 @@ import path from 'node:path';
 import { parseEnv } from 'node:util';
 import { type Environment } from '../config';
 import { startEmbeddedPostgres } from './embeddedPostgres';
+import { startSandbox } from '../sandbox/sandbox';
 import { ensureDatabase } from './ensureDatabase';
 
 export interface DevelopmentEnvironment {
   /** What was given, completed by what development may default. */
   env: Environment;
   /** Called once the server listens: what an operator would do in Meta's dashboard. */
-  afterListen(): Promise<void>;
-  stop(): Promise<void>;
+  afterListen: () => Promise<void>;
+  stop: () => Promise<void>;
 }
 
 const ROOT = path.resolve(__dirname, '../..');
 const DATABASE = 'insta_connect_demo';
+const SANDBOX_PORT = 4900;
+const SANDBOX_APP = {
+  appId: '512004470011223',
+  appSecret: 'demo-meta-app-secret',
+  instagramAppId: '698877001122334',
+  instagramAppSecret: 'demo-ig-app-secret',
+};
 
 /**
  * Completes the environment so that a fresh clone runs: a `.env` file, generated secrets kept in `.data/`, an embedded
  * PostgreSQL when no database is named. In production, and only there, nothing is defaulted.
  */
-export async function developmentEnvironment(given: Environment): Promise<DevelopmentEnvironment> {
+export async function developmentEnvironment(
+  given: Environment,
+  { needsMeta = true } = {},
+): Promise<DevelopmentEnvironment> {
   const nothing = () => Promise.resolve();
   if (given['NODE_ENV'] === 'production') return { env: given, afterListen: nothing, stop: nothing };
 
@@ -34,6 +45,8 @@ export async function developmentEnvironment(given: Environment): Promise<Develo
     stop: nothing,
   };
   if (env['DATABASE_URL'] === undefined && env['DB_HOST'] === undefined) await addDatabase(result, dataDir);
+  if (needsMeta && env['APP_ID'] === undefined && env['META_GRAPH_BASE'] === undefined)
+    await addSandbox(result, dataDir);
   return result;
 }
 
@@ -42,6 +55,66 @@ async function addDatabase(result: DevelopmentEnvironment, dataDir: string): Pro
   await ensureDatabase(postgres.urlOf('postgres'), DATABASE);
   result.env = { ...result.env, DATABASE_URL: postgres.urlOf(DATABASE) };
   result.stop = () => postgres.stop();
+}
+
+/**
+ * The stand-in for Meta, unless an app of the real one is named. A job started beside a running server uses the sandbox of
+ * that one: the two would overwrite each other's state.
+ */
+async function addSandbox(result: DevelopmentEnvironment, dataDir: string): Promise<void> {
+  const { env, stop } = result;
+  const baseUrl = (env['BASE_URL'] ?? `http://localhost:${env['PORT'] ?? '3000'}`).replace(/\/+$/, '');
+  const addressFile = path.join(dataDir, 'sandbox.url');
+  const running = await runningSandbox(addressFile);
+  if (running !== null) {
+    result.env = { ...env, ...sandboxSettings(running) };
+    return;
+  }
+  const sandbox = await startSandbox({
+    port: SANDBOX_PORT,
+    stateFile: path.join(dataDir, 'sandbox.json'),
+    app: {
+      ...SANDBOX_APP,
+      redirectUris: [env['OAUTH_REDIRECT_URI'] ?? `${baseUrl}/oauth/callback`],
+      webhookUrl: `${baseUrl}/webhook`,
+      verifyToken: env['VERIFY_TOKEN'] ?? '',
+      deauthorizeUrl: `${baseUrl}/meta/deauthorize`,
+    },
+  });
+  fs.writeFileSync(addressFile, sandbox.url);
+  result.env = { ...env, ...sandboxSettings(sandbox.url) };
+  result.afterListen = async () => {
+    await sandbox.subscribeApp();
+    process.stdout.write(
+      `\n  Meta sandbox: ${sandbox.url} (write a comment or a message as a customer there)\n`,
+    );
+  };
+  result.stop = async () => {
+    fs.rmSync(addressFile, { force: true });
+    await sandbox.close();
+    await stop();
+  };
+}
+
+function sandboxSettings(url: string): Environment {
+  return {
+    APP_ID: SANDBOX_APP.appId,
+    APP_SECRET: SANDBOX_APP.appSecret,
+    INSTAGRAM_APP_SECRET: SANDBOX_APP.instagramAppSecret,
+    META_DIALOG_BASE: `${url}/www.facebook.com`,
+    META_GRAPH_BASE: `${url}/graph.facebook.com`,
+  };
+}
+
+/** Null when the file is a leftover of a start that was killed. */
+async function runningSandbox(addressFile: string): Promise<string | null> {
+  try {
+    const url = fs.readFileSync(addressFile, 'utf8').trim();
+    const answer = await fetch(`${url}/_sandbox/health`, { signal: AbortSignal.timeout(1000) });
+    return answer.ok ? url : null;
+  } catch {
+    return null;
+  }
 }
 
 /** Written once and kept, so that sessions, stored tokens and pending connections survive a restart. */

@@ -1,0 +1,92 @@
+import path from 'node:path';
+import compression from 'compression';
+import express, { type Express } from 'express';
+import { type AppContext } from './context';
+import { csrf } from './middleware/csrf';
+import { currentUser } from './middleware/currentUser';
+import { errorHandler, notFound } from './middleware/errorHandler';
+import { flashMessages } from './middleware/flash';
+import { language } from './middleware/language';
+import { operatorAccess } from './middleware/operatorAccess';
+import { pageLocals } from './middleware/pageLocals';
+import { requestLog } from './middleware/requestLog';
+import { security } from './middleware/security';
+import { sessions } from './middleware/session';
+import { accountRoutes } from './routes/accounts';
+import { authRoutes } from './routes/auth';
+import { dashboardRoutes } from './routes/dashboard';
+import { eventApiRoutes } from './routes/eventApi';
+import { eventRoutes } from './routes/events';
+import { healthRoutes } from './routes/health';
+import { metaCallbackRoutes } from './routes/metaCallbacks';
+import { oauthRoutes } from './routes/oauth';
+import { operationsRoutes } from './routes/operations';
+import { siteRoutes } from './routes/site';
+import { webhookRoutes } from './routes/webhook';
+import { PUBLIC_DIR, VIEWS_DIR } from './utils/paths';
+
+export interface AppState {
+  /** Set on SIGTERM: health answers 503, and every answer closes its connection. */
+  isShuttingDown: boolean;
+}
+
+const FORM_LIMIT = '100kb';
+const FONTS_DIR = path.join(
+  path.dirname(require.resolve('@fontsource-variable/inter/package.json')),
+  'files',
+);
+
+/** The site, in the order in which a request meets its parts. Never listens. */
+export function createApp(context: AppContext, state: AppState = { isShuttingDown: false }): Express {
+  const { config } = context;
+  const app = express();
+  app.set('views', VIEWS_DIR);
+  app.set('view engine', 'ejs');
+  app.set('view cache', config.isProduction);
+  // nginx on this machine is the one proxy whose X-Forwarded-* counts.
+  app.set('trust proxy', 'loopback');
+  app.disable('x-powered-by');
+
+  app.use(requestLog);
+  app.use((_req, res, next) => {
+    if (state.isShuttingDown) res.setHeader('Connection', 'close');
+    next();
+  });
+  app.use(security(config));
+
+  // Called by machines that have no cookie; a session or CSRF check above would open one for each call.
+  app.use(healthRoutes(context, () => state.isShuttingDown));
+  app.use(webhookRoutes(context));
+
+  app.use(compression());
+  const maxAge = config.isProduction ? '1h' : 0;
+  app.use('/fonts', express.static(FONTS_DIR, { maxAge: '30d', index: false }));
+  app.use(express.static(PUBLIC_DIR, { maxAge, index: false }));
+  app.use(language(config));
+  app.use(pageLocals());
+  app.use(metaCallbackRoutes(context));
+
+  app.use(express.urlencoded({ extended: false, limit: FORM_LIMIT }));
+  app.use(express.json({ limit: FORM_LIMIT }));
+  app.use((_req, res, next) => {
+    res.setHeader('Cache-Control', 'no-store');
+    next();
+  });
+  app.use(sessions(context));
+  app.use(['/metrics', '/alerts'], operatorAccess(context));
+  app.use(operationsRoutes(context));
+  app.use(csrf(config));
+  app.use(flashMessages);
+  app.use(currentUser(context));
+
+  app.use(siteRoutes());
+  app.use(authRoutes(context));
+  app.use(dashboardRoutes(context));
+  app.use(oauthRoutes(context));
+  app.use(accountRoutes(context));
+  app.use(eventRoutes(context));
+  app.use(eventApiRoutes(context));
+  app.use(notFound);
+  app.use(errorHandler);
+  return app;
+}

@@ -1,0 +1,91 @@
+import { createHash } from 'node:crypto';
+import connectPgSimple from 'connect-pg-simple';
+import { type Request, type RequestHandler } from 'express';
+import session from 'express-session';
+import { type AppContext } from '../context';
+import { logger } from '../utils/logger';
+
+declare module 'express-session' {
+  interface SessionData {
+    userId: string;
+    /** Milliseconds since 1970: the log-in, from which the absolute lifetime counts. */
+    loggedInAt: number;
+    flash: { kind: 'success' | 'error' | 'info'; key: string; values: Record<string, string> }[];
+  }
+}
+
+const DAY_MS = 86_400_000;
+/** From log-in, whether used or not. */
+export const SESSION_LIFETIME_MS = 30 * DAY_MS;
+/** Before log-in there is only a form to protect. */
+const VISITOR_LIFETIME_MS = DAY_MS;
+
+/** Sessions in PostgreSQL. The cookie holds the id; the table only its hash. */
+export function sessions({ config, pool }: AppContext): RequestHandler {
+  const isHttps = config.baseUrl.startsWith('https:');
+  const store = new HashedIdStore({
+    pool,
+    tableName: 'sessions',
+    disableTouch: true,
+    errorLog: (message: unknown) => logger.warn('session store', { problem: String(message) }),
+  });
+  return session({
+    store,
+    name: isHttps ? '__Host-session' : 'session',
+    secret: [...config.sessionSecrets],
+    resave: false,
+    saveUninitialized: false,
+    cookie: { httpOnly: true, sameSite: 'lax', secure: isHttps, path: '/', maxAge: VISITOR_LIFETIME_MS },
+  });
+}
+
+/** A new session id at log-in: one that somebody planted before is worth nothing after. */
+export async function startSession(req: Request, userId: string): Promise<void> {
+  await new Promise<void>((resolve, reject) => {
+    req.session.regenerate((error?: Error) => {
+      if (error) reject(error);
+      else resolve();
+    });
+  });
+  req.session.userId = userId;
+  req.session.loggedInAt = Date.now();
+  req.session.cookie.maxAge = SESSION_LIFETIME_MS;
+  await saveSession(req);
+}
+
+/** Written before the answer is sent, so that the page a redirect leads to finds it. */
+export async function saveSession(req: Request): Promise<void> {
+  await new Promise<void>((resolve, reject) => {
+    req.session.save((error?: Error) => {
+      if (error) reject(error);
+      else resolve();
+    });
+  });
+}
+
+export async function endSession(req: Request): Promise<void> {
+  await new Promise<void>((resolve, reject) => {
+    req.session.destroy((error?: Error) => {
+      if (error) reject(error);
+      else resolve();
+    });
+  });
+}
+
+export function hashSessionId(sid: string): Buffer {
+  return createHash('sha256').update(sid).digest();
+}
+
+class HashedIdStore extends connectPgSimple(session) {
+  override get(sid: string, callback: (error: unknown, data?: session.SessionData | null) => void): void {
+    super.get(hashSessionId(sid).toString('hex'), callback);
+  }
+
+  override set(sid: string, data: session.SessionData, callback?: (error?: unknown) => void): void {
+    super.set(hashSessionId(sid).toString('hex'), data, callback);
+  }
+
+  override destroy(sid: string, callback?: (error?: unknown) => void): void {
+    super.destroy(hashSessionId(sid).toString('hex'), callback);
+  }
+}

@@ -1,0 +1,270 @@
+import { z } from 'zod';
+import { type Db, execute, queryOptionalRow, queryRow, queryRows } from '../db/query';
+
+export const EVENT_STATUSES = ['pending', 'processing', 'processed', 'failed', 'dead_letter'] as const;
+export type EventStatus = (typeof EVENT_STATUSES)[number];
+
+/** Who is asking. Events of accounts that nobody connected are the operators'. */
+export interface EventViewer {
+  userId: string;
+  isOperator: boolean;
+}
+
+const COLUMNS = `event.id, event.instagram_account_id AS "accountId", event.event_type AS "eventType", event.status, event.attempts,
+  event.last_error AS "lastError", event.next_attempt_at AS "nextAttemptAt", event.occurred_at AS "occurredAt", event.received_at AS "receivedAt",
+  event.processed_at AS "processedAt", event.duplicate_count AS "duplicateCount"`;
+const EventSchema = z.object({
+  id: z.string(),
+  accountId: z.string().nullable(),
+  eventType: z.string(),
+  status: z.enum(EVENT_STATUSES),
+  attempts: z.number(),
+  lastError: z.string().nullable(),
+  nextAttemptAt: z.date(),
+  occurredAt: z.date().nullable(),
+  receivedAt: z.date(),
+  processedAt: z.date().nullable(),
+  duplicateCount: z.number(),
+});
+export type WebhookEvent = z.infer<typeof EventSchema>;
+
+const ListedEventSchema = EventSchema.extend({
+  username: z.string().nullable(),
+  payload: z.unknown(),
+  igUserId: z.string().nullable(),
+});
+export type ListedEvent = z.infer<typeof ListedEventSchema>;
+
+const EventDetailsSchema = ListedEventSchema.extend({
+  deliveryId: z.string().nullable(),
+  object: z.string().nullable(),
+  entryId: z.string().nullable(),
+  dedupeKey: z.string(),
+  isTest: z.boolean(),
+});
+export type EventDetails = z.infer<typeof EventDetailsSchema>;
+
+const AttemptSchema = z.object({
+  attempt: z.number(),
+  worker: z.string(),
+  startedAt: z.date(),
+  finishedAt: z.date(),
+  outcome: z.string(),
+  errorCode: z.string().nullable(),
+  errorMessage: z.string().nullable(),
+});
+export type EventAttempt = z.infer<typeof AttemptSchema>;
+
+/** Empty lists and nulls do not filter. */
+export interface EventFilters {
+  status: EventStatus[];
+  eventType: string[];
+  accountId: string[];
+  from: Date | null;
+  to: Date | null;
+  /** Found anywhere in the payload, upper and lower case alike. */
+  q: string | null;
+}
+
+export interface EventPage {
+  /** Only events older than this one (its id). */
+  cursor: string | null;
+  offset: number;
+  limit: number;
+}
+
+const VISIBLE = '(event.user_id = $1 OR ($2 AND event.user_id IS NULL))';
+
+/** Newest received first. */
+export function listEvents(
+  db: Db,
+  viewer: EventViewer,
+  filters: EventFilters,
+  page: EventPage,
+): Promise<ListedEvent[]> {
+  return queryRows(
+    db,
+    `SELECT ${COLUMNS}, event.payload, account.username, account.ig_user_id AS "igUserId"
+     FROM webhook_events event
+     LEFT JOIN instagram_accounts account ON account.id = event.instagram_account_id
+     WHERE ${VISIBLE}
+       AND ($3::text[] IS NULL OR event.status = ANY ($3))
+       AND ($4::text[] IS NULL OR event.event_type = ANY ($4))
+       AND ($5::bigint[] IS NULL OR event.instagram_account_id = ANY ($5))
+       AND ($6::timestamptz IS NULL OR event.received_at >= $6)
+       AND ($7::timestamptz IS NULL OR event.received_at < $7)
+       AND ($8::text IS NULL OR event.payload::text ILIKE $8)
+       AND ($9::bigint IS NULL OR event.id < $9)
+     ORDER BY event.id DESC
+     LIMIT $10 OFFSET $11`,
+    [
+      viewer.userId,
+      viewer.isOperator,
+      orNull(filters.status),
+      orNull(filters.eventType),
+      orNull(filters.accountId),
+      filters.from,
+      filters.to,
+      filters.q === null ? null : `%${filters.q.replace(/[\\%_]/g, '\\$&')}%`,
+      page.cursor,
+      page.limit,
+      page.offset,
+    ],
+    ListedEventSchema,
+  );
+}
+
+/** Null when it does not exist or is somebody else's. */
+export function findEvent(db: Db, viewer: EventViewer, id: string): Promise<EventDetails | null> {
+  return queryOptionalRow(
+    db,
+    `SELECT ${COLUMNS}, event.payload, account.username, account.ig_user_id AS "igUserId", event.delivery_id AS "deliveryId", event.object,
+            event.entry_id AS "entryId", event.dedupe_key AS "dedupeKey", event.is_test AS "isTest"
+     FROM webhook_events event
+     LEFT JOIN instagram_accounts account ON account.id = event.instagram_account_id
+     WHERE ${VISIBLE} AND event.id = $3`,
+    [viewer.userId, viewer.isOperator, id],
+    EventDetailsSchema,
+  );
+}
+
+/** Oldest first. The event must be known to be the viewer's. */
+export function listAttempts(db: Db, eventId: string): Promise<EventAttempt[]> {
+  return queryRows(
+    db,
+    `SELECT attempt, worker, started_at AS "startedAt", finished_at AS "finishedAt", outcome, error_code AS "errorCode", error_message AS "errorMessage"
+     FROM webhook_event_log
+     WHERE event_id = $1
+     ORDER BY id`,
+    [eventId],
+    AttemptSchema,
+  );
+}
+
+export type ChangeResult = 'done' | 'wrong_status' | 'not_found';
+
+/** Gives a failed or dead event a fresh budget of attempts, now. Of many clicks at once one does it. */
+export function retryEvent(db: Db, viewer: EventViewer, id: string): Promise<ChangeResult> {
+  return changeEvent(
+    db,
+    viewer,
+    id,
+    `UPDATE webhook_events event
+     SET status = 'pending', attempts = 0, next_attempt_at = now(), last_error = NULL
+     FROM target
+     WHERE event.id = target.id AND target.status IN ('failed', 'dead_letter')
+     RETURNING target.*`,
+  );
+}
+
+/** Removes a finished event for good. */
+export function deleteEvent(db: Db, viewer: EventViewer, id: string): Promise<ChangeResult> {
+  return changeEvent(
+    db,
+    viewer,
+    id,
+    `DELETE FROM webhook_events event
+     USING target
+     WHERE event.id = target.id AND target.status IN ('processed', 'dead_letter')
+     RETURNING target.*`,
+  );
+}
+
+/** Takes what was finished and no longer is out of the hourly counts, in the same statement. */
+async function changeEvent(db: Db, viewer: EventViewer, id: string, change: string): Promise<ChangeResult> {
+  const { found, changed } = await queryRow(
+    db,
+    `WITH target AS (
+       SELECT event.id, event.status, event.user_id, event.instagram_account_id, event.event_type, event.received_at
+       FROM webhook_events event
+       WHERE ${VISIBLE} AND event.id = $3
+       FOR UPDATE
+     ), changed AS (
+       ${change}
+     ), counted AS (
+       UPDATE webhook_event_stats stats
+       SET processed = stats.processed - (changed.status = 'processed')::integer,
+           dead_letter = stats.dead_letter - (changed.status = 'dead_letter')::integer
+       FROM changed
+       WHERE stats.hour = date_trunc('hour', changed.received_at) AND stats.event_type = changed.event_type
+         AND stats.user_id IS NOT DISTINCT FROM changed.user_id
+         AND stats.instagram_account_id IS NOT DISTINCT FROM changed.instagram_account_id
+     )
+     SELECT (SELECT count(*) FROM target)::integer AS found, (SELECT count(*) FROM changed)::integer AS changed`,
+    [viewer.userId, viewer.isOperator, id],
+    z.object({ found: z.number(), changed: z.number() }),
+  );
+  if (found === 0) return 'not_found';
+  return changed === 1 ? 'done' : 'wrong_status';
+}
+
+function orNull<T>(values: T[]): T[] | null {
+  return values.length === 0 ? null : values;
+}
+
+/**
+ * Finds the owner of an event that was stored while its account was being connected and so has none.
+ * @returns null when nobody has connected that account
+ */
+export function adoptEvent(
+  db: Db,
+  eventId: string,
+): Promise<{ instagramAccountId: string; userId: string; igUserId: string } | null> {
+  return queryOptionalRow(
+    db,
+    `UPDATE webhook_events event
+     SET instagram_account_id = account.id, user_id = account.user_id
+     FROM instagram_accounts account
+     WHERE event.id = $1 AND event.instagram_account_id IS NULL AND event.object = 'instagram'
+       AND account.ig_user_id = event.entry_id AND account.status <> 'disconnected'
+     RETURNING account.id AS "instagramAccountId", account.user_id AS "userId", account.ig_user_id AS "igUserId"`,
+    [eventId],
+    z.object({ instagramAccountId: z.string(), userId: z.string(), igUserId: z.string() }),
+  );
+}
+
+/** How far back events that arrived before their account was connected still become the new owner's. */
+const WAITING_WINDOW = `interval '1 hour'`;
+
+/**
+ * Gives a just connected account the events that arrived while it was being connected, and lets them be processed again.
+ * @returns how many
+ */
+export async function matchWaitingEvents(
+  db: Db,
+  account: { id: string; userId: string; igUserId: string },
+): Promise<number> {
+  return execute(
+    db,
+    `WITH waiting AS (
+       SELECT id, status
+       FROM webhook_events
+       WHERE instagram_account_id IS NULL AND object = 'instagram' AND entry_id = $3 AND received_at > now() - ${WAITING_WINDOW}
+         AND status <> 'processing'
+       FOR UPDATE
+     ), matched AS (
+       UPDATE webhook_events event
+       SET instagram_account_id = $1, user_id = $2, processed_at = NULL,
+           status = CASE WHEN waiting.status = 'dead_letter' THEN 'dead_letter' ELSE 'pending' END,
+           attempts = CASE WHEN waiting.status = 'dead_letter' THEN event.attempts ELSE 0 END,
+           next_attempt_at = now()
+       FROM waiting
+       WHERE event.id = waiting.id
+       RETURNING event.id, event.event_type, event.received_at, waiting.status AS old_status
+     ), moved AS (
+       INSERT INTO webhook_event_stats (hour, user_id, instagram_account_id, event_type, processed, dead_letter)
+       SELECT date_trunc('hour', received_at), owner.user_id, owner.account_id, event_type,
+              sum(CASE WHEN old_status = 'processed' AND owner.user_id IS NULL THEN -1 ELSE 0 END),
+              sum(CASE WHEN old_status <> 'dead_letter' THEN 0 WHEN owner.user_id IS NULL THEN -1 ELSE 1 END)
+       FROM matched
+       CROSS JOIN (VALUES ($2::bigint, $1::bigint), (NULL, NULL)) AS owner (user_id, account_id)
+       WHERE old_status IN ('processed', 'dead_letter')
+       GROUP BY 1, 2, 3, 4
+       ON CONFLICT (user_id, hour, instagram_account_id, event_type) DO UPDATE
+       SET processed = webhook_event_stats.processed + excluded.processed,
+           dead_letter = webhook_event_stats.dead_letter + excluded.dead_letter
+     )
+     SELECT id FROM matched`,
+    [account.id, account.userId, account.igUserId],
+  );
+}

@@ -1,0 +1,81 @@
+import { OPERATOR_TOKEN, useApp } from '../support/app';
+import { makeAccount, makeUser } from '../support/factories';
+import { commentItem, deliver, notification } from '../support/webhook';
+
+const app = useApp();
+/** As it comes through nginx. */
+const outside = { 'X-Forwarded-For': '203.0.113.9' };
+const status = async (path: string, headers: Record<string, string> = {}) =>
+  (await fetch(`${app.url}${path}`, { headers })).status;
+
+describe('GET /health', () => {
+  it('says four things, without a session', async () => {
+    const response = await fetch(`${app.url}/health`);
+    expect(response.status).toBe(200);
+    expect(response.headers.get('set-cookie')).toBeNull();
+    expect(await response.json()).toEqual({
+      status: 'healthy',
+      timestamp: expect.stringMatching(/Z$/),
+      uptime: expect.any(Number),
+      environment: 'test',
+    });
+  });
+});
+
+describe.each(['/metrics', '/alerts'])('GET %s', (path) => {
+  it('is for programs on this machine, the token and operators', async () => {
+    expect(await status(path)).toBe(200);
+    expect(await status(path, { ...outside, Authorization: `Bearer ${OPERATOR_TOKEN}` })).toBe(200);
+    const operator = app.browser();
+    const { id } = await operator.register();
+    expect((await operator.fetch(path, { headers: outside })).status).toBe(404);
+    await app.context.pool.query(`UPDATE users SET role = 'operator' WHERE id = $1`, [id]);
+    expect((await operator.fetch(path, { headers: outside })).status).toBe(200);
+  });
+
+  it('does not exist for everybody else', async () => {
+    expect(await status(path, outside)).toBe(404);
+    expect(await status(path, { Forwarded: 'for=203.0.113.9' })).toBe(404);
+    expect(await status(path, { ...outside, Authorization: 'Bearer wrong' })).toBe(404);
+    expect(await status(path, { ...outside, Authorization: 'Bearer ' })).toBe(404);
+  });
+});
+
+it('the metrics equal the database', async () => {
+  const { pool } = app.context;
+  const owner = await makeUser(pool);
+  const account = await makeAccount(pool, owner.id);
+  await deliver(
+    app.url,
+    notification(account.igUserId, { changes: [commentItem('1'), commentItem('2'), commentItem('3')] }),
+  );
+  await deliver(app.url, '{"not":"a notification"}');
+  const text = await (await fetch(`${app.url}/metrics`)).text();
+  expect(text).toContain('insta_connect_webhook_events{status="pending"} 3');
+  expect(text).toContain('insta_connect_webhook_events{status="dead_letter"} 1');
+  expect(text).toContain('insta_connect_instagram_accounts{status="active"} 1');
+  const json = (await (
+    await fetch(`${app.url}/metrics`, { headers: { Accept: 'application/json' } })
+  ).json()) as { name: string }[];
+  expect(json.map(({ name }) => name)).toContain('insta_connect_webhook_events');
+});
+
+it('the alerts name what needs an operator, and go when it is gone', async () => {
+  const read = async () =>
+    (await (await fetch(`${app.url}/alerts`)).json()) as {
+      status: string;
+      alerts: { name: string; severity: string; since: string; runbook: string }[];
+    };
+  expect(await read()).toMatchObject({ status: 'firing', alerts: [{ name: 'dead_letters' }] });
+  await app.context.pool.query(
+    `UPDATE webhook_events SET received_at = now() - interval '10 minutes', next_attempt_at = now() - interval '10 minutes' WHERE status = 'pending'`,
+  );
+  const { alerts } = await read();
+  expect(alerts.map(({ name }) => name)).toEqual(['webhook_events_waiting', 'dead_letters']);
+  for (const alert of alerts) {
+    expect(alert.since).toMatch(/Z$/);
+    expect(alert.runbook).toMatch(/runbook/);
+  }
+  await app.context.pool.query('TRUNCATE webhook_events CASCADE');
+  expect(await read()).toEqual({ status: 'ok', alerts: [] });
+});
