@@ -37,6 +37,8 @@ check_services() {
     check_last_run "$app-token-refresh.service"
     check_unit 'Webhook processor' "$app-webhook-processor.timer"
     check_last_run "$app-webhook-processor.service"
+    check_unit 'Maintenance' "$app-maintenance.timer"
+    check_last_run "$app-maintenance.service"
   fi
 }
 

@@ -38,16 +38,18 @@ export async function watchWebhooks(
 ): Promise<'confirmed' | 'repaired' | 'failed'> {
   const account = await findAccount(context.pool, accountId);
   if (account === null || account.status === 'disconnected') return 'confirmed';
-  let wasMissing = false;
+  const found = { isMissing: false };
   const verify = async (page: OpenPage) => {
     const confirmed = await readInstalledFields(context.graph, page, { signal });
-    wasMissing = missingFields(confirmed).length > 0;
-    return wasMissing ? install(context, page, signal) : confirmed;
+    found.isMissing = missingFields(confirmed).length > 0;
+    return found.isMissing ? install(context, page, signal) : confirmed;
   };
   const result = await withPage(context, account, verify, signal);
+  // Not being able to ask says nothing about a subscription that was there.
+  if (result.code === 'webhooks_unconfirmed' && !found.isMissing) return 'failed';
   await settle(context, account, result);
   if (result.code !== null) return 'failed';
-  return wasMissing ? 'repaired' : 'confirmed';
+  return found.isMissing ? 'repaired' : 'confirmed';
 }
 
 interface OpenPage {

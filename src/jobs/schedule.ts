@@ -1,6 +1,7 @@
 import cron from 'node-cron';
 import { type AppContext } from '../context';
 import { logger } from '../utils/logger';
+import { maintain } from './maintenance';
 import { refreshTokens } from './refresh-tokens';
 import { type Job, watched } from './runJob';
 import { processWebhookEvents } from './webhook-processor';
@@ -33,6 +34,7 @@ export function startSchedule(context: AppContext): Schedule {
   const tasks = [
     start('* * * * * *', 'webhook-processor', processWebhookEvents),
     start('0 * * * *', 'refresh-tokens', refreshTokens),
+    start('20 * * * *', 'maintenance', maintain),
   ];
   return {
     async stop() {

@@ -143,7 +143,6 @@ const NO_ENVELOPE = {
   isTransient: false,
   traceId: null,
   retryAfterSeconds: null,
-  userMessage: null,
 };
 
 function readAnswer<T>(

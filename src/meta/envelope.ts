@@ -5,7 +5,6 @@ import { type EnvelopeError } from './errors';
 export interface ErrorBody extends EnvelopeError {
   message: string;
   traceId: string | null;
-  userMessage: string | null;
 }
 
 const integer = z.coerce.number().int().nullable().catch(null);
@@ -16,7 +15,6 @@ const EnvelopeSchema = z.object({
   code: integer,
   error_subcode: integer,
   is_transient: z.literal(true).or(z.literal('true')).nullable().catch(null),
-  error_user_msg: text,
   fbtrace_id: text,
 });
 const FlatSchema = z.object({ error_type: z.string(), error_message: text });
@@ -34,15 +32,14 @@ export function readError(body: unknown): ErrorBody | null {
   if (!envelope.success) {
     return { ...NOTHING, message: typeof body.error === 'string' ? body.error : 'an error without details' };
   }
-  const { message, code, error_subcode, is_transient, error_user_msg, fbtrace_id } = envelope.data;
+  const { message, code, error_subcode, is_transient, fbtrace_id } = envelope.data;
   return {
     message: message ?? 'an error without details',
     code,
     subcode: error_subcode,
     isTransient: is_transient !== null,
     traceId: fbtrace_id,
-    userMessage: error_user_msg,
   };
 }
 
-const NOTHING = { code: null, subcode: null, isTransient: false, traceId: null, userMessage: null };
+const NOTHING = { code: null, subcode: null, isTransient: false, traceId: null };

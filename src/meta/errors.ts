@@ -23,8 +23,6 @@ export interface MetaApiErrorDetails extends EnvelopeError {
   isWrite: boolean;
   /** How long Meta asks us to wait, where it does. */
   retryAfterSeconds: number | null;
-  /** Localised text of Meta fit for the person, where it sends one. */
-  userMessage: string | null;
 }
 
 const LONGEST_MESSAGE = 1000;
@@ -37,7 +35,6 @@ export class MetaApiError extends Error {
   /** `fbtrace_id`: what Meta's support asks for. */
   readonly traceId: string | null;
   readonly retryAfterSeconds: number | null;
-  readonly userMessage: string | null;
   readonly action: Action;
 
   constructor(message: string, details: MetaApiErrorDetails) {
@@ -48,7 +45,6 @@ export class MetaApiError extends Error {
     this.subcode = details.subcode;
     this.traceId = details.traceId;
     this.retryAfterSeconds = details.retryAfterSeconds;
-    this.userMessage = details.userMessage;
     this.action = classify(details);
   }
 

@@ -16,7 +16,7 @@ const ConsumedSchema = z.object({
   accountId: z.string().nullable(),
 });
 
-/** Notes a visit to the dialog, good for ten minutes, and forgets this person's visits of long ago. */
+/** Notes a visit to the dialog, good for ten minutes. */
 export async function createOauthState(
   db: Db,
   {
@@ -29,11 +29,7 @@ export async function createOauthState(
 ): Promise<void> {
   await execute(
     db,
-    `WITH forgotten AS (
-       DELETE FROM oauth_states
-       WHERE user_id = $3 AND expires_at < now() - interval '1 day'
-     )
-     INSERT INTO oauth_states (nonce_hash, sid_hash, user_id, provider, instagram_account_id, expires_at)
+    `INSERT INTO oauth_states (nonce_hash, sid_hash, user_id, provider, instagram_account_id, expires_at)
      VALUES ($1, $2, $3, $4, $5, now() + interval '10 minutes')`,
     [nonceHash, sidHash, userId, provider, accountId],
   );
@@ -56,4 +52,9 @@ export function consumeOauthState(
     [nonceHash, sidHash, userId],
     ConsumedSchema,
   );
+}
+
+/** @returns how many; a state that is past its time can never be used */
+export function deleteExpiredOauthStates(db: Db): Promise<number> {
+  return execute(db, `DELETE FROM oauth_states WHERE expires_at < now() - interval '1 day'`);
 }

@@ -129,10 +129,15 @@ function showFailure(res: Response, status: number, failure: ConnectFailure): vo
   const t = res.locals['t'] as TFunction;
   const { code, accountId, at, details, findings } = failure;
   const lines = [`time: ${at}`, ...Object.entries(details).map(([name, value]) => `${name}: ${value}`)];
+  const subjects = [...new Set(findings.map(({ page }) => page))];
   res.status(status).render('connect-failed', {
     failure: explainFailure(t, code, { accountId, details: lines.join('\n') }),
-    findings: findings.map(({ key, ...finding }) => ({ ...finding, text: t(`oauth:finding.${key}`) })),
-    at,
+    groups: subjects.map((subject) => ({
+      title: subject === null ? t('oauth:failed.general') : t('oauth:failed.page', { page: subject }),
+      lines: findings
+        .filter(({ page }) => page === subject)
+        .map(({ key, state }) => ({ state, text: t(`oauth:finding.${key}`) })),
+    })),
   });
 }
 

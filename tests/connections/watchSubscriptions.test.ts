@@ -64,6 +64,15 @@ describe('watchSubscriptions', () => {
     expect(await status()).toBe('active');
   });
 
+  it('changes nothing when Meta cannot be asked', async () => {
+    await anHourPasses();
+    app.sandbox.addFault({ match: { path: '/*/subscribed_apps' }, action: 'drop' });
+    expect(await watchSubscriptions(app.context, neverStop)).toMatchObject({ failed: 1 });
+    expect(await status()).toBe('active');
+    const { rows } = await app.context.pool.query('SELECT confirmed FROM webhook_subscriptions');
+    expect(rows).toEqual([{ confirmed: ['feed'] }]);
+  });
+
   it('leaves dead and ended connections alone', async () => {
     for (const state of ['needs_reconnect', 'disconnected']) {
       await app.context.pool.query('UPDATE instagram_accounts SET status = $1', [state]);

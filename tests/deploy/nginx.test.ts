@@ -259,6 +259,8 @@ describe('the logs', () => {
     expect(valuesOf(refused, 'Strict-Transport-Security')).toHaveLength(1);
     expect(refused.headers['retry-after']).toBe('5');
 
+    // nginx writes the line after the answer.
+    while (!site.readLog('access').includes('"502"')) await new Promise((resolve) => setTimeout(resolve, 10));
     const lines = site.readLog('access').trimEnd().split('\n');
     const entries = lines.map((line) => JSON.parse(line) as Record<string, string>);
     expect(entries.map(({ path }) => path)).toEqual(

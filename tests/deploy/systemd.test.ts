@@ -143,5 +143,5 @@ function readUnit(name: string): Record<string, string[]> {
 
 function sandboxOf(name: string): string[] {
   const lines = fs.readFileSync(path.join(UNITS, name), 'utf8').split('\n');
-  return lines.slice(lines.indexOf('NoNewPrivileges=yes'), lines.indexOf('[Install]'));
+  return lines.slice(lines.indexOf('NoNewPrivileges=yes'), lines.indexOf('LimitCORE=0') + 1);
 }

@@ -106,7 +106,6 @@ describe('a Graph call', () => {
       traceId: 'A1b',
       action: 'reconnect',
       isPermanent: true,
-      userMessage: 'Sign in again.',
     });
     expect(requests).toHaveLength(1);
   });

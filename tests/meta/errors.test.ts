@@ -86,7 +86,6 @@ const error = (code: number | null, subcode: number | null = null, status = 400,
     isWrite: false,
     traceId: null,
     retryAfterSeconds: null,
-    userMessage: null,
   });
 
 describe('failureOf', () => {

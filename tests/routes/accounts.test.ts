@@ -9,7 +9,10 @@ const app = useApp({ sandbox: true, env: { RATE_LIMIT_SCALE: '100' } });
 const BAR_PAGE = '104455667788990';
 
 beforeEach(async () => {
+  await app.sandbox.settle();
   app.sandbox.reset();
+  // What Meta tells of a disconnect is of another test by the time it arrives.
+  app.sandbox.state.app.deauthorizeUrl = null;
   await app.sandbox.subscribeApp();
   await app.context.pool.query('TRUNCATE users CASCADE');
 });
@@ -197,6 +200,13 @@ describe('POST /accounts/:id/check', () => {
     barPage().roles = [];
     await browser.post(`${path}/check`);
     expect(await account()).toEqual({ status: 'needs_reconnect', code: 'page_role_lost' });
+  });
+
+  it('tells the end of data access from a missing permission', async () => {
+    const { browser, path } = await owner();
+    app.sandbox.state.grants[0]!.dataAccessExpiresAt = Date.now() - 1000;
+    await browser.post(`${path}/check`);
+    expect(await account()).toEqual({ status: 'limited', code: 'data_access_expired' });
   });
 
   it('changes nothing when Meta cannot say', async () => {

@@ -76,6 +76,17 @@ describe('GET /oauth/start', () => {
     expect(dialog.searchParams.get('scope')).toContain('business_management');
   });
 
+  it('renews the time in which data may be read, once that is over', async () => {
+    const browser = await visitor();
+    await connect(browser, { pages: [BAR_PAGE] });
+    await app.context.pool.query(
+      `UPDATE meta_accounts SET data_access_expires_at = now() - interval '1 day'`,
+    );
+    const [account] = await accounts();
+    const started = await browser.fetch(`${START}&account=${String(account!['id'])}`);
+    expect(new URL(started.headers.get('Location')!).searchParams.get('auth_type')).toBe('reauthorize');
+  });
+
   it('needs a login, and comes back after it', async () => {
     const page = await app.browser().get(START);
     expect(page.path).toBe(`/auth/login?next=${encodeURIComponent(START)}`);
@@ -428,6 +439,7 @@ describe('GET /oauth/callback without an account to connect', () => {
     expect(page.path).toBe('/oauth/failed');
     expect(page.text).toContain('no_accounts');
     expect(page.text).toContain('Page “Old Town Notes”');
+    expect(page.text).toMatch(/check-bad[^]*can be seen on this Page/);
     expect(page.text).toContain('rerequest=1');
     expect(await accounts()).toEqual([]);
   });

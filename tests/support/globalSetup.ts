@@ -1,4 +1,3 @@
-import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
@@ -12,8 +11,7 @@ const PREFIX = 'insta-connect-demo-test-';
 /** One throw-away cluster for the run, and in it a migrated template that each test file copies. */
 export default async function globalSetup(): Promise<void> {
   removeLeftovers();
-  const base = fs.mkdtempSync(path.join(os.tmpdir(), PREFIX));
-  fs.writeFileSync(path.join(base, 'pid'), String(process.pid));
+  const base = fs.mkdtempSync(path.join(os.tmpdir(), `${PREFIX}${process.pid}-`));
   const postgres = await startEmbeddedPostgres({ dataDir: path.join(base, 'postgres'), isEphemeral: true });
   const stopDatabase = async () => {
     await postgres.stop();
@@ -29,15 +27,21 @@ export default async function globalSetup(): Promise<void> {
   process.env['TEST_ADMIN_URL'] = postgres.urlOf('postgres'); // inherited by the workers
 }
 
-/** A run that was killed leaves its directory; its server ended with it. */
+/** A run that was killed leaves its directory, named after its process; its server ended with it. */
 function removeLeftovers(): void {
-  for (const name of fs.readdirSync(os.tmpdir()).filter((entry) => entry.startsWith(PREFIX))) {
-    const directory = path.join(os.tmpdir(), name);
-    try {
-      const pid = fs.readFileSync(path.join(directory, 'pid'), 'utf8');
-      execFileSync('kill', ['-0', pid], { stdio: 'ignore' });
-    } catch {
-      fs.rmSync(directory, { recursive: true, force: true });
+  for (const name of fs.readdirSync(os.tmpdir())) {
+    const [, pid] = new RegExp(`^${PREFIX}(\\d+)-`).exec(name) ?? [];
+    if (pid !== undefined && !isAlive(Number(pid))) {
+      fs.rmSync(path.join(os.tmpdir(), name), { recursive: true, force: true });
     }
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
   }
 }
