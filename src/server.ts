@@ -25,8 +25,7 @@ async function main(): Promise<void> {
     await listen(server, config);
     const schedule = config.scheduler === 'inline' ? startSchedule(context) : undefined;
     stopOnSignals(server, answers, state, context, schedule, () => development.stop());
-    await development.afterListen();
-    announce(config, server);
+    announce(config, server, await development.afterListen());
   } catch (error) {
     if (context !== undefined) await closeContext(context);
     await development.stop();
@@ -103,14 +102,19 @@ async function listen(server: http.Server, { host, port }: Config): Promise<void
   });
 }
 
-function announce({ baseUrl, environment, meta, isProduction }: Config, server: http.Server): void {
+function announce(
+  { baseUrl, environment, meta, isProduction }: Config,
+  server: http.Server,
+  lines: string[],
+): void {
   logger.info('listening', {
     address: server.address(),
     baseUrl,
     environment,
     graphVersion: meta.graphVersion,
   });
-  if (!isProduction) process.stdout.write(`\n  insta-connect-demo is running. Open ${baseUrl}\n\n`);
+  const notice = [`insta-connect-demo is running. Open ${baseUrl}`, ...lines];
+  if (!isProduction) process.stdout.write(`\n${notice.map((line) => `  ${line}\n`).join('')}\n`);
 }
 
 function stopOnSignals(

@@ -10,8 +10,8 @@ import { ensureDatabase } from './ensureDatabase';
 export interface DevelopmentEnvironment {
   /** What was given, completed by what development may default. */
   env: Environment;
-  /** Called once the server listens: what an operator would do in Meta's dashboard. */
-  afterListen: () => Promise<void>;
+  /** Called once the server listens: what an operator would do in Meta's dashboard. @returns lines for the person */
+  afterListen: () => Promise<string[]>;
   stop: () => Promise<void>;
 }
 
@@ -34,14 +34,15 @@ export async function developmentEnvironment(
   { needsMeta = true } = {},
 ): Promise<DevelopmentEnvironment> {
   const nothing = () => Promise.resolve();
-  if (given['NODE_ENV'] === 'production') return { env: given, afterListen: nothing, stop: nothing };
+  const noLines = () => Promise.resolve([]);
+  if (given['NODE_ENV'] === 'production') return { env: given, afterListen: noLines, stop: nothing };
 
   const dataDir = path.resolve(given['DATA_DIR'] ?? path.join(ROOT, '.data'));
   const env = withoutEmpty({ ...readEnvFile(path.join(ROOT, '.env')), ...withoutEmpty(given) });
-  if (env['NODE_ENV'] === 'production') return { env, afterListen: nothing, stop: nothing };
+  if (env['NODE_ENV'] === 'production') return { env, afterListen: noLines, stop: nothing };
   const result: DevelopmentEnvironment = {
     env: { ...generatedSecrets(dataDir), ...env },
-    afterListen: nothing,
+    afterListen: noLines,
     stop: nothing,
   };
   if (env['DATABASE_URL'] === undefined && env['DB_HOST'] === undefined) await addDatabase(result, dataDir);
@@ -85,9 +86,7 @@ async function addSandbox(result: DevelopmentEnvironment, dataDir: string): Prom
   result.env = { ...env, ...sandboxSettings(sandbox.url) };
   result.afterListen = async () => {
     await sandbox.subscribeApp();
-    process.stdout.write(
-      `\n  Meta sandbox: ${sandbox.url} (write a comment or a message as a customer there)\n`,
-    );
+    return [`Meta is simulated. Write a comment or a message as a customer at ${sandbox.url}`];
   };
   result.stop = async () => {
     fs.rmSync(addressFile, { force: true });

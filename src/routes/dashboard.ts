@@ -12,6 +12,7 @@ import {
   listSparklines,
 } from '../models/webhookEventStats';
 import { listEvents } from '../models/webhookEvents';
+import { summarize } from './eventSummary';
 
 const EVERYTHING = { from: null, to: null, accountId: null };
 const NO_FILTERS = { status: [], eventType: [], accountId: [], from: null, to: null, q: null };
@@ -53,13 +54,7 @@ export function dashboardRoutes({ pool }: AppContext): Router {
       stats,
       series,
       latency,
-      recent: recent.map(({ id, eventType, status, username, receivedAt }) => ({
-        id,
-        eventType,
-        status,
-        username,
-        receivedAt,
-      })),
+      recent: recent.map((event) => ({ ...event, summary: summarize(t, event) })),
       checklist: steps.every(({ done }) => done) ? null : steps,
     });
   });
