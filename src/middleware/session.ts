@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import connectPgSimple from 'connect-pg-simple';
 import { type Request, type RequestHandler } from 'express';
 import session from 'express-session';
+import { type Config } from '../config';
 import { type AppContext } from '../context';
 import { logger } from '../utils/logger';
 
@@ -22,21 +23,28 @@ const VISITOR_LIFETIME_MS = DAY_MS;
 
 /** Sessions in PostgreSQL. The cookie holds the id; the table only its hash. */
 export function sessions({ config, pool }: AppContext): RequestHandler {
-  const isHttps = config.baseUrl.startsWith('https:');
   const store = new HashedIdStore({
     pool,
     tableName: 'sessions',
     disableTouch: true,
     errorLog: (message: unknown) => logger.warn('session store', { problem: String(message) }),
   });
+  const { name, ...cookie } = sessionCookie(config);
   return session({
     store,
-    name: isHttps ? '__Host-session' : 'session',
+    name,
     secret: [...config.sessionSecrets],
     resave: false,
     saveUninitialized: false,
-    cookie: { httpOnly: true, sameSite: 'lax', secure: isHttps, path: '/', maxAge: VISITOR_LIFETIME_MS },
+    cookie: { ...cookie, maxAge: VISITOR_LIFETIME_MS },
   });
+}
+
+/** Over https browsers hold the name to its promise: this host only, never over plain http. */
+export function sessionCookie({ baseUrl }: Config) {
+  const secure = baseUrl.startsWith('https:');
+  const name = secure ? '__Host-session' : 'session';
+  return { name, httpOnly: true, sameSite: 'lax', secure, path: '/' } as const;
 }
 
 /** A new session id at log-in: one that somebody planted before is worth nothing after. */

@@ -1,9 +1,9 @@
-import { type Request, Router } from 'express';
+import { type Request, type Response, Router } from 'express';
 import { type TFunction } from 'i18next';
 import { z } from 'zod';
 import { type AppContext } from '../context';
 import { type RateLimit, rateLimit } from '../middleware/rateLimits';
-import { endSession, startSession } from '../middleware/session';
+import { endSession, sessionCookie, startSession } from '../middleware/session';
 import { wantsJson } from '../middleware/wantsJson';
 import { recordAudit } from '../models/auditLog';
 import { createUser, findUserWithPassword, normalizeEmail, recordLogin } from '../models/users';
@@ -61,36 +61,15 @@ export function authRoutes(context: AppContext): Router {
     const form = RegisterFormSchema.safeParse(req.body ?? {});
     if (!form.success) {
       const errors = translated(z.flattenError(form.error).fieldErrors, t);
-      if (wantsJson(req))
-        res.status(422).json({
-          error: {
-            code: 'invalid_form',
-            message: firstOf(errors),
-            fields: errors,
-            requestId: res.locals['requestId'] as string,
-          },
-        });
-      else res.status(422).render('register', { form: { email: typedEmail(req) }, errors });
+      showAgain(req, res, { status: 422, code: 'invalid_form', view: 'register', errors });
       return;
     }
     await registrations.consume(clientKey(req));
-    const user = await createUser(
-      pool,
-      form.data.email,
-      await hashPassword(form.data.password, config.bcryptRounds),
-    );
+    const passwordHash = await hashPassword(form.data.password, config.bcryptRounds);
+    const user = await createUser(pool, form.data.email, passwordHash);
     if (user === null) {
       const errors = { email: [t('forms:emailTaken')] };
-      if (wantsJson(req))
-        res.status(409).json({
-          error: {
-            code: 'email_taken',
-            message: firstOf(errors),
-            fields: errors,
-            requestId: res.locals['requestId'] as string,
-          },
-        });
-      else res.status(409).render('register', { form: { email: form.data.email }, errors });
+      showAgain(req, res, { status: 409, code: 'email_taken', view: 'register', errors });
       return;
     }
     await recordAudit(pool, { userId: user.id, action: 'user.registered' });
@@ -112,15 +91,8 @@ export function authRoutes(context: AppContext): Router {
     const form = LoginFormSchema.safeParse(body);
     const user = form.success ? await logIn(req, form.data) : null;
     if (user === null) {
-      const message = t('forms:wrongLogin');
-      if (wantsJson(req))
-        res
-          .status(401)
-          .json({ error: { code: 'wrong_login', message, requestId: res.locals['requestId'] as string } });
-      else
-        res
-          .status(401)
-          .render('login', { form: { email: typedEmail(req) }, errors: { form: [message] }, next });
+      const errors = { form: [t('forms:wrongLogin')] };
+      showAgain(req, res, { status: 401, code: 'wrong_login', view: 'login', errors, next });
       return;
     }
     await startSession(req, user.id);
@@ -135,7 +107,8 @@ export function authRoutes(context: AppContext): Router {
 
   router.post('/auth/logout', async (req, res) => {
     await endSession(req);
-    res.clearCookie(config.baseUrl.startsWith('https:') ? '__Host-session' : 'session');
+    const { name, ...options } = sessionCookie(config);
+    res.clearCookie(name, options);
     if (wantsJson(req)) res.json({ authenticated: false });
     else res.redirect('/');
   });
@@ -158,6 +131,25 @@ export function authRoutes(context: AppContext): Router {
   }
 
   return router;
+}
+
+interface FormMistake {
+  status: number;
+  code: string;
+  view: 'register' | 'login';
+  errors: Record<string, string[]>;
+  next?: string;
+}
+
+/** The form again with what was typed (never the password), or the same as JSON. */
+function showAgain(req: Request, res: Response, { status, code, view, errors, next }: FormMistake): void {
+  res.status(status);
+  if (!wantsJson(req)) {
+    res.render(view, { form: { email: typedEmail(req) }, errors, next });
+    return;
+  }
+  const { requestId } = res.locals as { requestId: string };
+  res.json({ error: { code, message: Object.values(errors).flat()[0] ?? '', fields: errors, requestId } });
 }
 
 function countTry(limit: RateLimit, key: string): Promise<void> {
@@ -185,8 +177,4 @@ function translated(errors: Record<string, string[] | undefined>, t: TFunction):
       (keys ?? []).slice(0, 1).map((key) => t(key, values)),
     ]),
   );
-}
-
-function firstOf(errors: Record<string, string[]>): string {
-  return Object.values(errors).flat()[0] ?? '';
 }
