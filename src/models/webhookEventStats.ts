@@ -94,25 +94,24 @@ export function listCountsByType(
   );
 }
 
-/** Oldest first; hours without events are there too, with zeros. The last `hours` up to now when the range has no start. */
-export function listCountsByHour(
-  db: Db,
-  viewer: EventViewer,
-  range: StatsRange,
-  hours = 24,
-): Promise<EventHour[]> {
-  const until = range.to ?? new Date();
-  const from = range.from ?? new Date(until.getTime() - (hours - 1) * 3_600_000);
+/** Oldest first; hours without events are there too, with zeros. The last 24 hours when the range has no start. */
+export function listCountsByHour(db: Db, viewer: EventViewer, range: StatsRange): Promise<EventHour[]> {
   return queryRows(
     db,
-    `${COUNTS}
+    `${COUNTS}, slot AS (
+       SELECT generate_series(
+         date_trunc('hour', coalesce($3, coalesce($4, now()) - interval '23 hours')),
+         coalesce($4 - interval '1 microsecond', now()),
+         interval '1 hour'
+       ) AS hour
+     )
      SELECT slot.hour, coalesce(sum(processed), 0)::integer AS processed, coalesce(sum(failed), 0)::integer AS failed,
             coalesce(sum(dead_letter), 0)::integer AS "deadLetter", coalesce(sum(pending + processing), 0)::integer AS waiting
-     FROM generate_series(date_trunc('hour', $3::timestamptz), $4::timestamptz, interval '1 hour') AS slot (hour)
+     FROM slot
      LEFT JOIN selected ON selected.hour = slot.hour
      GROUP BY slot.hour
      ORDER BY slot.hour`,
-    params(viewer, { ...range, from, to: until }),
+    params(viewer, range),
     HourSchema,
   );
 }
@@ -122,22 +121,18 @@ export async function listSparklines(db: Db, userId: string): Promise<Map<string
   const rows = await queryRows(
     db,
     `${COUNTS}
-     SELECT instagram_account_id AS "accountId", hour, sum(processed + dead_letter + pending + processing + failed)::integer AS count
+     SELECT instagram_account_id AS "accountId", (extract(epoch FROM date_trunc('hour', now()) - hour) / 3600)::integer AS "hoursAgo",
+            sum(processed + dead_letter + pending + processing + failed)::integer AS count
      FROM selected
-     WHERE instagram_account_id IS NOT NULL
+     WHERE instagram_account_id IS NOT NULL AND hour > now() - interval '24 hours'
      GROUP BY instagram_account_id, hour`,
-    params(
-      { userId, isOperator: false },
-      { from: new Date(Date.now() - 23 * 3_600_000), to: null, accountId: null },
-    ),
-    z.object({ accountId: z.string(), hour: z.date(), count: z.number() }),
+    params({ userId, isOperator: false }, { from: null, to: null, accountId: null }),
+    z.object({ accountId: z.string(), hoursAgo: z.number(), count: z.number() }),
   );
-  const thisHour = Math.floor(Date.now() / 3_600_000);
   const lines = new Map<string, number[]>();
-  for (const { accountId, hour, count } of rows) {
+  for (const { accountId, hoursAgo, count } of rows) {
     const line = lines.get(accountId) ?? Array.from({ length: 24 }, () => 0);
-    const slot = 23 - (thisHour - Math.floor(hour.getTime() / 3_600_000));
-    if (slot >= 0 && slot < 24) line[slot] = count;
+    line[23 - hoursAgo] = count;
     lines.set(accountId, line);
   }
   return lines;
