@@ -121,3 +121,8 @@ CREATE TABLE token_refresh_log (
   new_expires_at timestamptz
 );
 CREATE INDEX token_refresh_log_meta_account_id ON token_refresh_log (meta_account_id, id DESC);
+CREATE INDEX token_refresh_log_started_at ON token_refresh_log (started_at);
+
+ALTER TABLE oauth_states
+  ADD FOREIGN KEY (instagram_account_id) REFERENCES instagram_accounts (id) ON DELETE CASCADE;
+CREATE INDEX oauth_states_instagram_account_id ON oauth_states (instagram_account_id);

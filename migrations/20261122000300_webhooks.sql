@@ -10,11 +10,15 @@ CREATE TABLE webhook_deliveries (
   signed_by text NOT NULL,
   content_type text,
   object text,
+  -- Items in it, repeats included.
   event_count integer NOT NULL,
+  -- Whose it is, when all its items are one person's: only then may that person see the bytes.
+  user_id bigint REFERENCES users (id) ON DELETE SET NULL,
   -- Why nothing could be read from a correctly signed body.
   parse_error text
 );
 CREATE INDEX webhook_deliveries_received_at ON webhook_deliveries (received_at);
+CREATE INDEX webhook_deliveries_user_id ON webhook_deliveries (user_id);
 
 -- One item of a delivery, and its way through the queue.
 CREATE TABLE webhook_events (
@@ -33,7 +37,7 @@ CREATE TABLE webhook_events (
   is_test boolean NOT NULL DEFAULT false,
   status text NOT NULL DEFAULT 'pending'
     CHECK (status IN ('pending', 'processing', 'processed', 'failed', 'dead_letter')),
-  attempts integer NOT NULL DEFAULT 0,
+  attempts integer NOT NULL DEFAULT 0 CHECK (attempts >= 0),
   next_attempt_at timestamptz NOT NULL DEFAULT now(),
   lease_token uuid,
   lease_until timestamptz,
@@ -53,6 +57,7 @@ CREATE INDEX webhook_events_open ON webhook_events (user_id, status) WHERE statu
 CREATE INDEX webhook_events_by_user ON webhook_events (user_id, id DESC) WHERE user_id IS NOT NULL;
 CREATE INDEX webhook_events_by_account ON webhook_events (instagram_account_id, id DESC) WHERE instagram_account_id IS NOT NULL;
 CREATE INDEX webhook_events_unowned ON webhook_events (entry_id, received_at) WHERE instagram_account_id IS NULL;
+CREATE INDEX webhook_events_of_nobody ON webhook_events (id DESC) WHERE user_id IS NULL;
 CREATE INDEX webhook_events_dead ON webhook_events (user_id, id DESC) WHERE status = 'dead_letter';
 CREATE INDEX webhook_events_delivery_id ON webhook_events (delivery_id);
 
@@ -83,6 +88,7 @@ CREATE TABLE webhook_event_stats (
   dead_letter integer NOT NULL DEFAULT 0,
   UNIQUE NULLS NOT DISTINCT (user_id, hour, instagram_account_id, event_type)
 );
+CREATE INDEX webhook_event_stats_instagram_account_id ON webhook_event_stats (instagram_account_id);
 
 -- What processing produces: comments, mentions, messages, reactions … as people read them. Rows do not depend on the
 -- order in which their events were processed.

@@ -2,6 +2,7 @@ import path from 'node:path';
 import compression from 'compression';
 import express, { type Express } from 'express';
 import { type AppContext } from './context';
+import { BadRequestError } from './errors';
 import { csrf } from './middleware/csrf';
 import { currentUser } from './middleware/currentUser';
 import { errorHandler, notFound } from './middleware/errorHandler';
@@ -48,6 +49,11 @@ export function createApp(context: AppContext, state: AppState = { isShuttingDow
   app.disable('x-powered-by');
 
   app.use(requestLog);
+  app.use((req, _res, next) => {
+    // `OPTIONS *` and whole addresses are for proxies; sessions and routes understand paths alone.
+    if (!req.originalUrl.startsWith('/')) throw new BadRequestError('The request target must be a path.');
+    next();
+  });
   app.use((_req, res, next) => {
     if (state.isShuttingDown) res.setHeader('Connection', 'close');
     next();
@@ -79,7 +85,7 @@ export function createApp(context: AppContext, state: AppState = { isShuttingDow
   app.use(flashMessages);
   app.use(currentUser(context));
 
-  app.use(siteRoutes());
+  app.use(siteRoutes(context));
   app.use(authRoutes(context));
   app.use(dashboardRoutes(context));
   app.use(oauthRoutes(context));

@@ -118,6 +118,13 @@ export function loadConfig(env: Environment = process.env): Config {
       problems,
     );
   }
+  if (new URL(baseUrl).pathname !== '/') problems.push('BASE_URL must be an address without a path');
+  const redirectUri = values.OAUTH_REDIRECT_URI ?? `${baseUrl}/oauth/callback`;
+  if (new URL(redirectUri).origin !== new URL(baseUrl).origin) {
+    problems.push(
+      'OAUTH_REDIRECT_URI must lie under BASE_URL: the callback needs the cookie of that address',
+    );
+  }
   if (isProduction) {
     requireHttps('BASE_URL', values.BASE_URL, problems, { loopbackAllowed: true });
     for (const name of ['META_DIALOG_BASE', 'META_GRAPH_BASE'] as const) {
@@ -141,7 +148,7 @@ export function loadConfig(env: Environment = process.env): Config {
       dialogBase: values.META_DIALOG_BASE.replace(/\/+$/, ''),
       graphBase: values.META_GRAPH_BASE.replace(/\/+$/, ''),
     }),
-    oauthRedirectUri: values.OAUTH_REDIRECT_URI ?? `${baseUrl}/oauth/callback`,
+    oauthRedirectUri: redirectUri,
     oauthStateSecret: values.OAUTH_STATE_SECRET ?? '',
     sessionSecrets,
     verifyToken: values.VERIFY_TOKEN ?? '',

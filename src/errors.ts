@@ -9,8 +9,9 @@ export class HttpError extends Error {
     readonly code: string,
     message: string,
     readonly retryAfterSeconds?: number,
+    cause?: unknown,
   ) {
-    super(message);
+    super(message, { cause });
     this.name = new.target.name;
   }
 }
@@ -52,7 +53,7 @@ export class TooManyRequestsError extends HttpError {
 }
 
 export class UnavailableError extends HttpError {
-  constructor(message = 'Busy right now. Try again in a moment.', retryAfterSeconds = 5) {
-    super(503, 'unavailable', message, retryAfterSeconds);
+  constructor(message = 'Busy right now. Try again in a moment.', cause?: unknown) {
+    super(503, 'unavailable', message, 5, cause);
   }
 }

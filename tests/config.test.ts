@@ -72,6 +72,8 @@ describe('loadConfig', () => {
     ['a key of zeros', { TOKEN_KEYS: `k1:${Buffer.alloc(32).toString('base64')}` }],
     ['a key of 31 bytes', { TOKEN_KEYS: `k1:${Buffer.alloc(31, 'abcdefghijk').toString('base64')}` }],
     ['two keys of one name', { TOKEN_KEYS: `${GOOD.TOKEN_KEYS},${GOOD.TOKEN_KEYS}` }],
+    ['a callback on another host', { OAUTH_REDIRECT_URI: 'https://other.shop.test/oauth/callback' }],
+    ['a base with a path', { BASE_URL: 'https://insta.shop.test/app' }],
     ['a sandbox as Meta', { META_GRAPH_BASE: 'http://localhost:4900/graph.facebook.com' }],
     ['a database that is none', { DATABASE_URL: 'mysql://localhost/x' }],
     ['a version without v', { GRAPH_API_VERSION: '26.0' }],
@@ -119,6 +121,8 @@ describe('loadConfig', () => {
 
 it('.env.example explains every setting, and no other', () => {
   const text = fs.readFileSync(path.resolve(__dirname, '../.env.example'), 'utf8');
-  const names = [...text.matchAll(/^([A-Z_]+)=/gm)].map(([, name]) => name);
-  expect(names.sort()).toEqual(Object.keys(EnvironmentSchema.shape).sort());
+  const names = [...text.matchAll(/^(?:# )?([A-Z_]+)=/gm)].map(([, name]) => name);
+  expect(names.sort()).toEqual([...Object.keys(EnvironmentSchema.shape), 'DATA_DIR'].sort());
+  // Copied for systemd it must not turn production into development.
+  expect(text).not.toMatch(/^NODE_ENV=/m);
 });

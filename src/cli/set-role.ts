@@ -8,7 +8,7 @@ const USAGE = 'Usage: npm run set-role -- EMAIL operator|user\n';
 /** Makes a registered person an operator, or an ordinary user again. There is no page for it on purpose. */
 async function main([email, role]: string[]): Promise<void> {
   if (email === undefined || (role !== 'operator' && role !== 'user')) throw new Error(USAGE);
-  const development = await developmentEnvironment(process.env, { needsMeta: false });
+  const development = await developmentEnvironment(process.env, { isTool: true });
   const pool = createPool(loadDatabaseConfig(development.env), 'set-role', 1);
   try {
     if (!(await setUserRole(pool, email, role))) throw new Error(`Nobody is registered as ${email}.\n`);

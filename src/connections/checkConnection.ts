@@ -3,7 +3,7 @@ import { type FailureCode, failureOf, isTokenDead, tokenFailure } from '../failu
 import { MetaApiError } from '../meta/errors';
 import { debugToken, readAppFields, readInstalledFields, type TokenFacts } from '../meta/facebookLogin';
 import { fetchInstagramProfile } from '../meta/pages';
-import { missingScopes } from '../meta/scopes';
+import { INSTAGRAM_WEBHOOK_FIELDS, missingScopes } from '../meta/scopes';
 import { markAccountStatus, type WholeAccount } from '../models/instagramAccounts';
 import {
   findEncryptedUserToken,
@@ -13,6 +13,7 @@ import {
   updateTokenFacts,
 } from '../models/metaAccounts';
 import { findEncryptedPage } from '../models/pages';
+import { listRefreshAttempts } from '../models/tokenRefreshLog';
 import { recordConfirmedFields } from '../models/webhookSubscriptions';
 import { judge, markLoginDead } from './connectionStatus';
 import { openPageToken, openUserToken, StoredTokenError } from './storedTokens';
@@ -31,13 +32,18 @@ export const CHECKS = [
 export interface CheckLine {
   /** Text key below `accounts:check`. */
   key: (typeof CHECKS)[number];
-  state: 'passed' | 'failed' | 'unknown';
-  /** Why it failed or is not known. */
+  /** A warning: it works, and will not for long. */
+  state: 'passed' | 'warning' | 'failed' | 'unknown';
+  /** Why it did not pass. */
   code: FailureCode | null;
+  /** `expiry`: when access ends, as the session keeps it; absent when it does not. */
+  endsAt?: string;
+  /** `appFields`: what the app is not subscribed to. */
+  missing?: string[];
 }
 
 const CHECK_TIMEOUT_MS = 10_000;
-const SOON_MS = 7 * 86_400_000;
+const DAY_MS = 86_400_000;
 
 /**
  * Looks at everything a connection needs, asks Meta where Meta knows, and writes down what it found: a dead token, a
@@ -49,13 +55,16 @@ export async function checkConnection(context: AppContext, account: WholeAccount
   if (login === null || login.status === 'disconnected') return [failed('token', 'token_missing')];
 
   const { facts, line: tokenLine } = await checkToken(context, login, signal);
-  const scopes = facts?.isValid === true ? facts.scopes : login.scopes;
+  const scopes = (facts?.isValid === true ? facts.scopes : undefined) ?? login.scopes;
+  const expiresAt = facts?.expiresAt === undefined ? login.tokenExpiresAt : facts.expiresAt;
+  const readableUntil =
+    facts?.dataAccessExpiresAt === undefined ? login.dataAccessExpiresAt : facts.dataAccessExpiresAt;
   const [profile, subscription, appFields] = await checkPage(context, account, signal);
-  const instagram = withDataAccess(profile, facts?.dataAccessExpiresAt ?? null);
+  const instagram = withDataAccess(profile, readableUntil);
   await settle(context, account, login, { tokenLine, instagram, subscription, scopes });
   return [
     tokenLine,
-    expiryLine(facts === null ? login.tokenExpiresAt : facts.expiresAt, tokenLine),
+    await expiryLine(context, login, expiresAt, tokenLine),
     missingScopes(scopes).length > 0 ? failed('permissions', 'permission_missing') : passed('permissions'),
     instagram,
     subscription,
@@ -72,6 +81,7 @@ const unknown = (key: CheckLine['key'], code: FailureCode | null): CheckLine => 
   code,
 });
 
+/** Only Meta's word that the token is not valid fails the line: a refused question is about us, not about the token. */
 async function checkToken(
   { config, graph, pool }: AppContext,
   login: MetaAccount,
@@ -85,7 +95,8 @@ async function checkToken(
     await updateTokenFacts(pool, login.id, facts, login.tokenVersion);
     return { facts, line: passed('token') };
   } catch (error) {
-    return { facts: null, line: lineOf('token', error) };
+    const line = error instanceof MetaApiError ? unknown('token', refusalOf(error)) : lineOf('token', error);
+    return { facts: null, line };
   }
 }
 
@@ -95,10 +106,10 @@ async function checkPage(
   account: WholeAccount,
   signal: AbortSignal,
 ): Promise<[CheckLine, CheckLine, CheckLine]> {
-  const appFields = readAppFields(graph, { signal }).then(
-    (fields) => (fields === null ? unknown('appFields', 'app_subscription_missing') : passed('appFields')),
-    (error: unknown) => unknown('appFields', lineOf('appFields', error).code),
-  );
+  const appFields = readAppFields(graph, { signal }).then(appFieldsLine, (error: unknown) => {
+    if (!(error instanceof MetaApiError)) throw error;
+    return unknown('appFields', refusalOf(error));
+  });
   const page = account.pageRowId === null ? null : await findEncryptedPage(pool, account.pageRowId);
   if (page === null)
     return [failed('instagram', 'token_missing'), unknown('subscription', null), await appFields];
@@ -122,7 +133,20 @@ async function checkPage(
   }
 }
 
-/** Trouble on the way to Meta leaves a line open; a refusal fails it. @throws whatever is neither */
+function appFieldsLine(fields: string[] | null): CheckLine {
+  if (fields === null) return unknown('appFields', 'app_subscription_missing');
+  const missing = INSTAGRAM_WEBHOOK_FIELDS.filter((field) => !fields.includes(field));
+  return missing.length === 0
+    ? passed('appFields')
+    : { ...failed('appFields', 'app_subscription_missing'), missing };
+}
+
+/** For calls that Meta answers to the app itself: a token it calls dead there is the app's own. */
+function refusalOf(error: MetaApiError): FailureCode {
+  return error.isPermanent && error.action !== 'operator' ? 'meta_refused' : failureOf(error);
+}
+
+/** Trouble on the way to Meta, or with our app, leaves a line open; a refusal fails it. @throws whatever is neither */
 function lineOf(key: CheckLine['key'], error: unknown): CheckLine {
   if (error instanceof StoredTokenError) {
     return error.code === 'token_key_missing' ? unknown(key, error.code) : failed(key, error.code);
@@ -131,8 +155,14 @@ function lineOf(key: CheckLine['key'], error: unknown): CheckLine {
   return isAnswer(error) ? failed(key, failureOf(error)) : unknown(key, failureOf(error));
 }
 
-function isAnswer({ action }: MetaApiError): boolean {
-  return action === 'reconnect' || action === 'permission' || action === 'reject';
+/** Not every rejection says something of the connection: one of our secret's proof looks the same for everybody. */
+function isAnswer(error: MetaApiError): boolean {
+  const { action } = error;
+  return (
+    action === 'reconnect' ||
+    action === 'permission' ||
+    (action === 'reject' && failureOf(error) !== 'meta_refused')
+  );
 }
 
 /** After 90 days without a login Meta calls it a missing permission, while all of them are still granted. */
@@ -141,10 +171,31 @@ function withDataAccess(line: CheckLine, dataAccessExpiresAt: Date | null): Chec
   return hasEnded && line.code === 'permission_missing' ? failed(line.key, 'data_access_expired') : line;
 }
 
-function expiryLine(expiresAt: Date | null, token: CheckLine): CheckLine {
+/** An end that comes near is nothing to do for anybody, unless renewing was tried and did not help. */
+async function expiryLine(
+  { config, pool }: AppContext,
+  login: MetaAccount,
+  expiresAt: Date | null,
+  token: CheckLine,
+): Promise<CheckLine> {
   if (token.state === 'failed') return failed('expiry', token.code ?? 'token_expired');
-  const isSoon = expiresAt !== null && expiresAt.getTime() - Date.now() < SOON_MS;
-  return isSoon ? unknown('expiry', 'refresh_not_extended') : passed('expiry');
+  if (expiresAt === null) return passed('expiry');
+  const leftMs = expiresAt.getTime() - Date.now();
+  if (leftMs <= 0) return failed('expiry', 'token_expired');
+  const endsAt = expiresAt.toISOString();
+  const isDue = leftMs <= config.tokenRefreshThresholdDays * DAY_MS;
+  if (!isDue || !(await hasRefreshFailed(pool, login))) return { ...passed('expiry'), endsAt };
+  return { key: 'expiry', state: 'warning', code: 'refresh_not_extended', endsAt };
+}
+
+async function hasRefreshFailed(
+  pool: AppContext['pool'],
+  { id, refreshFailures, tokenIssuedAt }: MetaAccount,
+): Promise<boolean> {
+  if (refreshFailures > 0) return true;
+  const [last] = await listRefreshAttempts(pool, id, 1);
+  // An attempt before the last log-in was about another token.
+  return last?.outcome === 'unchanged' && (tokenIssuedAt === null || last.startedAt >= tokenIssuedAt);
 }
 
 interface Found {
@@ -165,8 +216,9 @@ async function settle(
     await markLoginDead(context, login, tokenLine.code ?? 'token_invalid');
     return;
   }
-  if (tokenLine.state === 'passed') await markMetaAccountActive(pool, login);
-  else if (login.status !== 'active') return;
+  // As long as Meta does not vouch for the token, what it says about the Page may be about our app.
+  if (tokenLine.state !== 'passed') return;
+  await markMetaAccountActive(pool, login);
   if (instagram.code !== null && isTokenDead(instagram.code)) {
     await markAccountStatus(pool, account, 'needs_reconnect', instagram.code);
     return;

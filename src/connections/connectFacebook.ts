@@ -126,8 +126,8 @@ async function storeLogin(
     provider: 'facebook',
     metaUserId: grant.person.id,
     name: grant.person.name,
-    tokenExpiresAt: grant.facts.expiresAt,
-    dataAccessExpiresAt: grant.facts.dataAccessExpiresAt,
+    tokenExpiresAt: grant.tokenExpiresAt,
+    dataAccessExpiresAt: grant.dataAccessExpiresAt,
     scopes: grant.granted,
     declinedScopes: grant.declined,
   });

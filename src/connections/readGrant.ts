@@ -22,7 +22,9 @@ import { connectFailure, ConnectError, failureOfCall, type Finding } from './con
 export interface Grant {
   userToken: string;
   person: { id: string; name: string | null };
-  facts: TokenFacts;
+  /** Null for never. */
+  tokenExpiresAt: Date | null;
+  dataAccessExpiresAt: Date | null;
   granted: string[];
   declined: string[];
   accounts: GrantedAccount[];
@@ -34,6 +36,9 @@ export interface GrantedAccount {
   profile: InstagramProfile & { username: string };
 }
 
+/** What Meta documents for a long-lived token: taken when it does not say itself, so that renewing begins in time. */
+const USUAL_LIFE_SECONDS = 60 * 86_400;
+
 /**
  * Turns the code of the dialog into tokens and the list of accounts they reach. The code is used once; nothing is stored.
  * @throws ConnectError when there is nothing to connect, MetaApiError when Meta fails
@@ -44,7 +49,9 @@ export async function readGrant(
   signal: AbortSignal,
 ): Promise<Grant> {
   const shortLived = await exchange(graph, { code, redirectUri: config.oauthRedirectUri }, signal);
-  const userToken = await exchangeForLongLived(graph, shortLived, { signal });
+  const exchanged = await exchangeForLongLived(graph, shortLived, { signal });
+  const { token: userToken } = exchanged;
+  const usualEnd = new Date(Date.now() + (exchanged.expiresInSeconds ?? USUAL_LIFE_SECONDS) * 1000);
   const [facts, person, permissions] = await Promise.all([
     debugToken(graph, userToken, { signal }),
     fetchMe(graph, userToken, { signal }),
@@ -60,7 +67,15 @@ export async function readGrant(
     throw new ConnectError(connectFailure('no_accounts', { findings: explainNothing(pages, scopes, facts) }));
   }
   const accounts = await readAccounts(graph, connectable, signal);
-  return { userToken, person, facts, granted: scopes, declined: permissions.declined, accounts };
+  return {
+    userToken,
+    person,
+    tokenExpiresAt: facts.expiresAt === undefined ? usualEnd : facts.expiresAt,
+    dataAccessExpiresAt: facts.dataAccessExpiresAt ?? null,
+    granted: scopes,
+    declined: permissions.declined,
+    accounts,
+  };
 }
 
 async function exchange(

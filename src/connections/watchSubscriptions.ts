@@ -16,13 +16,19 @@ export async function watchSubscriptions(
   const summary = { confirmed: 0, repaired: 0, failed: 0 };
   let accountIds = await listAccountsToWatch(context.pool, '0', AT_ONCE);
   while (accountIds.length > 0 && !signal.aborted) {
-    await Promise.all(
-      accountIds.map(async (accountId) => {
-        const result = await watchWebhooks(context, accountId);
-        if (result === 'repaired') logger.warn('webhook subscription repaired', { accountId });
-        summary[result]++;
-      }),
+    const results = await Promise.allSettled(
+      accountIds.map((accountId) => watchWebhooks(context, accountId)),
     );
+    for (const [index, result] of results.entries()) {
+      const accountId = accountIds[index];
+      if (result.status === 'rejected') {
+        logger.error('webhook subscription check broke off', { accountId, error: result.reason as unknown });
+        summary.failed++;
+        continue;
+      }
+      if (result.value === 'repaired') logger.warn('webhook subscription repaired', { accountId });
+      summary[result.value]++;
+    }
     accountIds = await listAccountsToWatch(context.pool, accountIds.at(-1) ?? '0', AT_ONCE);
   }
   return summary;

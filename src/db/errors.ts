@@ -1,16 +1,27 @@
-/** Classes of PostgreSQL errors that mean "not now": connection, resources, shutdown, time-outs, locks. */
-const UNAVAILABLE = /^(08|53|57P|58|55P03|57014|40P01|40001)/;
-const UNAVAILABLE_TEXT =
-  /timeout|timed out|terminated|Connection ended|not queryable|pool after calling end/i;
+/** Classes of PostgreSQL errors that mean that the server or the way to it is gone, or has no room. */
+const AWAY = /^(08|53|57P|58)/;
+/** And those that mean "not now": time-outs, locks, deadlocks. */
+const BUSY = /^(55P03|57014|40P01|40001)/;
+const AWAY_CODES = ['ECONNREFUSED', 'ECONNRESET', 'EPIPE', 'ETIMEDOUT', 'ENOTFOUND', 'EAI_AGAIN'];
+const AWAY_TEXT = /timeout|timed out|terminated|Connection ended|not queryable|pool after calling end/i;
 
 /** True when the database cannot answer now and the same request may succeed later. */
 export function isDatabaseUnavailable(error: unknown): boolean {
+  return isDatabaseAway(error) || BUSY.test(sqlStateOf(error) ?? '');
+}
+
+/** True when the database cannot be reached, whatever the request: never the request's own fault. */
+export function isDatabaseAway(error: unknown): boolean {
   if (!(error instanceof Error)) return false;
+  const state = sqlStateOf(error);
+  if (state !== null) return AWAY.test(state);
   const { code } = error as { code?: unknown };
-  if (typeof code === 'string' && /^[0-9A-Z]{5}$/.test(code)) return UNAVAILABLE.test(code);
-  if (typeof code === 'string')
-    return ['ECONNREFUSED', 'ECONNRESET', 'EPIPE', 'ETIMEDOUT', 'ENOTFOUND', 'EAI_AGAIN'].includes(code);
-  return UNAVAILABLE_TEXT.test(error.message);
+  return typeof code === 'string' ? AWAY_CODES.includes(code) : AWAY_TEXT.test(error.message);
+}
+
+function sqlStateOf(error: unknown): string | null {
+  const { code } = (error ?? {}) as { code?: unknown };
+  return typeof code === 'string' && /^[0-9A-Z]{5}$/.test(code) ? code : null;
 }
 
 /** True when a UNIQUE constraint refused the row. */

@@ -126,9 +126,12 @@ async function apply(client: Client, { name, sql, checksum }: Migration): Promis
 }
 
 async function main(): Promise<void> {
-  const development = await developmentEnvironment(process.env, { needsMeta: false });
+  const development = await developmentEnvironment(process.env, { isTool: true });
   try {
-    const applied = await migrate(loadDatabaseConfig(development.env));
+    const database = loadDatabaseConfig(development.env);
+    const applied = await migrate(database);
+    const { host, pathname } = new URL(database.connectionString);
+    process.stdout.write(`Database ${pathname.slice(1)} at ${host}\n`);
     process.stdout.write(
       applied.length === 0
         ? 'The schema is up to date.\n'

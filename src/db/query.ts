@@ -43,6 +43,11 @@ export async function execute(db: Db, sql: string, params: unknown[] = []): Prom
 export async function transaction<T>(pool: Pool, work: (db: PoolClient) => Promise<T>): Promise<T> {
   const client = await pool.connect();
   let broken: Error | undefined;
+  // The pool listens to idle connections only: one that is lost while it is ours would end the process.
+  const onLoss = (error: Error) => {
+    broken = error;
+  };
+  client.on('error', onLoss);
   try {
     await client.query('BEGIN');
     const result = await work(client);
@@ -54,6 +59,7 @@ export async function transaction<T>(pool: Pool, work: (db: PoolClient) => Promi
     });
     throw error;
   } finally {
+    client.off('error', onLoss);
     client.release(broken);
   }
 }

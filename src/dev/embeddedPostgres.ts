@@ -59,7 +59,9 @@ export async function startEmbeddedPostgres({
   const urlOf = (port: number) => (database: string) =>
     `postgres://${USER}:${password}@127.0.0.1:${port}/${database}`;
   const running = findRunningServer(dataDir);
-  if (running !== null && !running.isOrphan)
+  // One whose owner was just killed is still there while it shuts down: wait until it answers or is gone.
+  const isGone = () => findRunningServer(dataDir)?.pid !== running?.pid;
+  if (running !== null && !running.isOrphan && (await accepts(urlOf(running.port)('postgres'), isGone)))
     return { urlOf: urlOf(running.port), stop: () => Promise.resolve() };
   if (running !== null) await stopServer(dataDir, running.pid);
   fs.rmSync(path.join(dataDir, 'postmaster.pid'), { force: true }); // of a server that died

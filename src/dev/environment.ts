@@ -17,6 +17,8 @@ export interface DevelopmentEnvironment {
 
 const ROOT = path.resolve(__dirname, '../..');
 const DATABASE = 'insta_connect_demo';
+const NO_DATABASE =
+  'No database is named (DATABASE_URL), and there is none in .data/ yet. On a server, give this command the environment of the service: see deploy/README.md';
 const SANDBOX_PORT = 4900;
 const SANDBOX_APP = {
   appId: '512004470011223',
@@ -31,7 +33,7 @@ const SANDBOX_APP = {
  */
 export async function developmentEnvironment(
   given: Environment,
-  { needsMeta = true } = {},
+  { isTool = false } = {},
 ): Promise<DevelopmentEnvironment> {
   const nothing = () => Promise.resolve();
   const noLines = () => Promise.resolve([]);
@@ -45,8 +47,12 @@ export async function developmentEnvironment(
     afterListen: noLines,
     stop: nothing,
   };
-  if (env['DATABASE_URL'] === undefined && env['DB_HOST'] === undefined) await addDatabase(result, dataDir);
-  if (needsMeta && env['APP_ID'] === undefined && env['META_GRAPH_BASE'] === undefined)
+  if (env['DATABASE_URL'] === undefined && env['DB_HOST'] === undefined) {
+    // A tool that made a database of its own would do its work where nobody sees it.
+    if (isTool && !fs.existsSync(path.join(dataDir, 'postgres'))) throw new Error(NO_DATABASE);
+    await addDatabase(result, dataDir);
+  }
+  if (!isTool && env['APP_ID'] === undefined && env['META_GRAPH_BASE'] === undefined)
     await addSandbox(result, dataDir);
   return result;
 }

@@ -1,10 +1,11 @@
 import { randomUUID } from 'node:crypto';
 import os from 'node:os';
 import { type AppContext } from '../context';
-import { transaction } from '../db/query';
+import { isDatabaseAway } from '../db/errors';
+import { type Db, transaction } from '../db/query';
 import { interpret } from '../meta/interpret';
 import { recordInteraction } from '../models/interactions';
-import { recordLastEvent } from '../models/instagramAccounts';
+import { lockInstagramAccount, recordLastEvent } from '../models/instagramAccounts';
 import { adoptEvent } from '../models/webhookEvents';
 import {
   claimEvents,
@@ -12,6 +13,7 @@ import {
   finishAttempt,
   type Lease,
   releaseEvents,
+  returnAttempt,
   rescueEvents,
   startAttempt,
 } from '../models/webhookQueue';
@@ -112,36 +114,38 @@ async function processEvent(
   try {
     return await transaction(pool, async (db) => {
       const outcome = await applyEvent(db, event);
-      if (!(await finishAttempt(db, lease, { ...end, outcome }))) throw new LeaseLostError();
+      if ((await finishAttempt(db, lease, { ...end, outcome })) === null) throw new LeaseLostError();
       return outcome;
     });
   } catch (error) {
     if (error instanceof LeaseLostError) return null;
+    if (isDatabaseAway(error)) {
+      await returnAttempt(pool, event.id, lease).catch(() => undefined); // else the lease ends it
+      throw error;
+    }
     const isPermanent = error instanceof PermanentError;
     const errorCode = isPermanent ? error.code : 'processing_failed';
     const errorMessage = redactText((error as Error).message);
     logger.warn('event failed', { eventId: event.id, attempt: attempt.attempt, errorCode, error });
-    await finishAttempt(pool, lease, {
+    const status = await finishAttempt(pool, lease, {
       ...end,
       outcome: isPermanent ? 'dead_letter' : 'failed',
       errorCode,
       errorMessage,
     });
-    return isPermanent ? 'deadLettered' : 'retrying';
+    if (status === null) return null;
+    return status === 'dead_letter' ? 'deadLettered' : 'retrying';
   }
 }
 
 class LeaseLostError extends Error {}
 
-async function applyEvent(
-  db: Parameters<typeof recordInteraction>[0],
-  event: ClaimedEvent,
-): Promise<'processed' | 'ignored'> {
+async function applyEvent(db: Db, event: ClaimedEvent): Promise<'processed' | 'ignored'> {
   if (event.payload === null) throw new PermanentError('unparseable', 'The stored payload is empty.');
   const owner =
     event.instagramAccountId !== null && event.userId !== null && event.igUserId !== null
       ? { instagramAccountId: event.instagramAccountId, userId: event.userId, igUserId: event.igUserId }
-      : await adoptEvent(db, event.id);
+      : await adopt(db, event);
   if (owner === null) return 'ignored';
   await recordLastEvent(db, owner.instagramAccountId, event.receivedAt);
   const interaction = interpret({
@@ -158,6 +162,16 @@ async function applyEvent(
   };
   await recordInteraction(db, source, interaction);
   return 'processed';
+}
+
+/**
+ * Looks for the owner of an event that has none. Whoever connects that account now either has finished, and is found, or
+ * waits for us and then takes the finished event over (matchWaitingEvents).
+ */
+async function adopt(db: Db, { id, object, entryId }: ClaimedEvent) {
+  if (object !== 'instagram' || entryId === null) return null;
+  await lockInstagramAccount(db, entryId);
+  return adoptEvent(db, id);
 }
 
 if (require.main === module) void runJob('webhook-processor', processWebhookEvents);

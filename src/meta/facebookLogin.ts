@@ -38,6 +38,10 @@ export function facebookDialogUrl(meta: MetaConfig, { state, redirectUri, authTy
 
 const TokenSchema = z.object({ access_token: z.string().min(1).max(10_000) });
 
+/** Ten years: far beyond what Meta gives, and below what a date can hold. */
+const LONGEST_LIFE_SECONDS = 10 * 365 * 86_400;
+const lifeSeconds = z.int().positive().max(LONGEST_LIFE_SECONDS);
+
 /**
  * Swaps the code for a user token of an hour or two. A code works once, so the call is made once.
  * @param redirectUri byte for byte what the dialog was given
@@ -59,26 +63,30 @@ export async function exchangeCode(
   return answer.access_token;
 }
 
-/** Swaps a short user token for one of about 60 days; `debugToken` knows when it ends. @throws MetaApiError */
+const LongLivedTokenSchema = TokenSchema.extend({ expires_in: lifeSeconds.nullable().catch(null) });
+
+/**
+ * Swaps a short user token for one of about 60 days; `debugToken` knows best when it ends.
+ * @returns `expiresInSeconds` counts from now; null when Meta does not say
+ * @throws MetaApiError
+ */
 export async function exchangeForLongLived(
   graph: GraphClient,
   token: string,
   { signal }: CallOptions = {},
-): Promise<string> {
+): Promise<{ token: string; expiresInSeconds: number | null }> {
   const answer = await graph.get({
     path: '/oauth/access_token',
     params: exchangeParams(graph, token),
-    schema: TokenSchema,
+    schema: LongLivedTokenSchema,
     signal,
   });
-  return answer.access_token;
+  return { token: answer.access_token, expiresInSeconds: answer.expires_in };
 }
 
-/** Ten years: far beyond what Meta gives, and below what a date can hold. */
-const LONGEST_LIFE_SECONDS = 10 * 365 * 86_400;
 const RenewedTokenSchema = z.object({
   access_token: z.string().trim().min(1).max(10_000),
-  expires_in: z.int().positive().max(LONGEST_LIFE_SECONDS),
+  expires_in: lifeSeconds,
 });
 
 /**
@@ -106,40 +114,35 @@ function exchangeParams(graph: GraphClient, token: string): Record<string, strin
   return { ...graph.appCredentials, grant_type: 'fb_exchange_token', fb_exchange_token: token };
 }
 
-/** What Meta knows about a token. Instants are null for never. */
+/** What Meta knows about a token. Instants are null for never, and undefined when Meta did not say. */
 export interface TokenFacts {
   appId: string | null;
-  /** App-scoped id of the person behind it. */
-  metaUserId: string | null;
   isValid: boolean;
-  issuedAt: Date | null;
-  expiresAt: Date | null;
-  dataAccessExpiresAt: Date | null;
-  scopes: string[];
+  expiresAt: Date | null | undefined;
+  dataAccessExpiresAt: Date | null | undefined;
+  /** Undefined when Meta did not say. */
+  scopes: string[] | undefined;
   /** Ids of the Pages and Instagram accounts ticked in the dialog, by scope; a scope that reaches all is absent. */
   targets: Record<string, string[]>;
   /** Why it is not valid, in the words of the 190 subcodes; null when Meta does not say. */
   subcode: number | null;
 }
 
-const instant = z.coerce
-  .number()
-  .int()
-  .min(0)
-  .max(8_640_000_000)
+/** 0 stands for never; nothing, and nonsense, for not knowing. */
+const instant = z
+  .union([z.number(), z.string().regex(/^\d+$/).transform(Number)])
+  .pipe(z.int().min(0).max(8_640_000_000))
   .transform((seconds) => (seconds === 0 ? null : new Date(seconds * 1000)))
-  .nullable()
-  .catch(null);
+  .optional()
+  .catch(undefined);
 
 const DebugTokenSchema = z.object({
   data: z.object({
     app_id: IdSchema.nullable().catch(null),
-    user_id: IdSchema.nullable().catch(null),
     is_valid: z.boolean(),
-    issued_at: instant,
     expires_at: instant,
     data_access_expires_at: instant,
-    scopes: z.array(z.string()).catch([]),
+    scopes: z.array(z.string()).optional().catch(undefined),
     granular_scopes: z
       .array(z.object({ scope: z.string(), target_ids: z.array(IdSchema).optional() }))
       .catch([]),
@@ -167,9 +170,7 @@ export async function debugToken(
   const { data } = answer;
   return {
     appId: data.app_id,
-    metaUserId: data.user_id,
     isValid: data.is_valid,
-    issuedAt: data.issued_at,
     expiresAt: data.expires_at,
     dataAccessExpiresAt: data.data_access_expires_at,
     scopes: data.scopes,

@@ -63,7 +63,7 @@ const PageSchema = z
 export async function listPages(
   graph: GraphClient,
   token: string,
-  { targets, scopes }: Pick<TokenFacts, 'targets' | 'scopes'>,
+  { targets, scopes }: Pick<TokenFacts, 'targets'> & { scopes: readonly string[] },
   options: CallOptions = {},
 ): Promise<MetaPage[]> {
   const found = new Map<string, MetaPage>();

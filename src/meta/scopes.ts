@@ -33,3 +33,20 @@ export function missingScopes(granted: readonly string[]): string[] {
  * @see https://developers.facebook.com/docs/instagram-platform/webhooks
  */
 export const PAGE_WEBHOOK_FIELDS: readonly string[] = ['feed'];
+
+/**
+ * The fields of the object `instagram` that the app is to be subscribed to in Meta's dashboard, as the README lists them.
+ * What is missing here never arrives, for any account.
+ */
+export const INSTAGRAM_WEBHOOK_FIELDS: readonly string[] = [
+  'comments',
+  'live_comments',
+  'mentions',
+  'messages',
+  'message_reactions',
+  'message_edit',
+  'messaging_postbacks',
+  'messaging_referral',
+  'messaging_seen',
+  'story_insights',
+];

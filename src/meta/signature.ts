@@ -16,9 +16,9 @@ export function signingSecrets(meta: {
   return new Map([...named('meta', meta.appSecrets), ...named('instagram', meta.instagramAppSecrets)]);
 }
 
-/** The digest an `X-Hub-Signature-256` header carries; null when it is not one. */
+/** The digest an `X-Hub-Signature-256` header carries; null when it is not one. Meta writes it in lower case. */
 export function readSignatureHeader(header: string | undefined): Buffer | null {
-  const hex = /^sha256=([0-9a-f]{64})$/i.exec(header ?? '')?.[1];
+  const hex = /^sha256=([0-9a-f]{64})$/.exec(header ?? '')?.[1];
   return hex === undefined ? null : Buffer.from(hex, 'hex');
 }
 

@@ -11,19 +11,32 @@ const SAFE_METHODS = new Set(['GET', 'HEAD', 'OPTIONS']);
  * (its published weakness is in the cookie mode) and never read from the URL, from where it would leak.
  */
 export function csrf(config: Config): RequestHandler[] {
-  return [
-    sameSiteOnly(config),
-    csurf({
-      value: (req: Request) => {
-        const body = req.body as { _csrf?: unknown } | undefined;
-        return typeof body?._csrf === 'string' ? body._csrf : (req.get('X-CSRF-Token') ?? '');
-      },
-    }),
-    (req, res, next) => {
-      res.locals['csrfToken'] = req.csrfToken();
-      next();
+  const protect = csurf({
+    value: (req: Request) => {
+      const body = req.body as { _csrf?: unknown } | undefined;
+      return typeof body?._csrf === 'string' ? body._csrf : (req.get('X-CSRF-Token') ?? '');
     },
-  ];
+  });
+  return [sameSiteOnly(config), tokenOnDemand(protect)];
+}
+
+/**
+ * csurf opens a session for whoever passes through it. It is therefore asked only by what changes something, and by pages
+ * that hold a form: those call `csrfToken()`.
+ */
+function tokenOnDemand(protect: RequestHandler): RequestHandler {
+  return (req, res, next) => {
+    res.locals['csrfToken'] = () => req.csrfToken();
+    if (SAFE_METHODS.has(req.method)) {
+      req.csrfToken = () => {
+        protect(req, res, () => undefined); // replaces this function by its own
+        return req.csrfToken();
+      };
+      next();
+    } else if (!('csrfSecret' in req.session)) {
+      throw new ForbiddenError('The form is too old or came from elsewhere.', 'csrf');
+    } else protect(req, res, next);
+  };
 }
 
 /** Browsers send Sec-Fetch-Site; older ones at least Origin. Programs send neither, and still need the token. */

@@ -1,6 +1,6 @@
 import { type Request, type RequestHandler } from 'express';
 import { type AppContext } from '../context';
-import { UnauthorizedError } from '../errors';
+import { type Db } from '../db/query';
 import { findUser, type User } from '../models/users';
 import { SESSION_LIFETIME_MS } from './session';
 
@@ -13,21 +13,18 @@ declare global {
   }
 }
 
-/** Puts the logged-in person on the request. Sessions past their absolute lifetime count as logged out. */
+/** Puts the logged-in person on the request. */
 export function currentUser({ pool }: AppContext): RequestHandler {
   return async (req, res, next) => {
-    const { userId, loggedInAt = 0 } = req.session;
-    if (userId !== undefined && Date.now() - loggedInAt < SESSION_LIFETIME_MS) {
-      const user = await findUser(pool, userId);
-      if (user !== null) req.user = user;
-    }
-    res.locals['currentUser'] = req.user ?? null;
+    const user = await findSessionUser(pool, req);
+    if (user !== null) req.user = user;
+    res.locals['currentUser'] = user;
     next();
   };
 }
 
-/** @throws UnauthorizedError when nobody is logged in */
-export function loggedInUser(req: Request): User {
-  if (req.user === undefined) throw new UnauthorizedError();
-  return req.user;
+/** Null when nobody is logged in; sessions past their absolute lifetime count as logged out. */
+export async function findSessionUser(db: Db, req: Request): Promise<User | null> {
+  const { userId, loggedInAt = 0 } = req.session;
+  return userId !== undefined && Date.now() - loggedInAt < SESSION_LIFETIME_MS ? findUser(db, userId) : null;
 }

@@ -22,7 +22,8 @@ export const errorHandler: ErrorRequestHandler = (error: unknown, req, res, next
   const known = asHttpError(error);
   const status = known?.status ?? 500;
   const requestId = String(res.locals['requestId'] ?? '');
-  if (status >= 500) logger.error('request failed', { requestId, method: req.method, path: req.path, error });
+  if (status >= 500)
+    logger.error('request failed', { requestId, method: req.method, path: req.path, error: known ?? error });
   if (known?.retryAfterSeconds !== undefined) res.setHeader('Retry-After', String(known.retryAfterSeconds));
   res.setHeader('Cache-Control', 'no-store');
   res.status(status);
@@ -46,7 +47,7 @@ export const errorHandler: ErrorRequestHandler = (error: unknown, req, res, next
 /** Only our own errors, and those of the body parser and router that say a status and may be shown. */
 function asHttpError(error: unknown): HttpError | null {
   if (error instanceof HttpError) return error;
-  if (isDatabaseUnavailable(error)) return new UnavailableError();
+  if (isDatabaseUnavailable(error)) return new UnavailableError(undefined, error);
   if (!(error instanceof Error)) return null;
   const { code, status, expose } = error as { code?: unknown; status?: unknown; expose?: unknown };
   if (code === 'EBADCSRFTOKEN')

@@ -2,7 +2,7 @@ import { createHash, timingSafeEqual } from 'node:crypto';
 import { type Request, type RequestHandler } from 'express';
 import { type AppContext } from '../context';
 import { NotFoundError } from '../errors';
-import { findUser } from '../models/users';
+import { findSessionUser } from './currentUser';
 
 const LOOPBACK = new Set(['127.0.0.1', '::1', '::ffff:127.0.0.1']);
 const FORWARDING_HEADERS = [
@@ -21,7 +21,7 @@ export function operatorAccess({ config, pool }: AppContext): RequestHandler {
       next();
       return;
     }
-    const user = req.session.userId === undefined ? null : await findUser(pool, req.session.userId);
+    const user = await findSessionUser(pool, req);
     if (user?.role !== 'operator') throw new NotFoundError();
     next();
   };

@@ -6,7 +6,6 @@ import { createFormat } from '../utils/format';
 import { PUBLIC_DIR } from '../utils/paths';
 
 export const THEMES = ['light', 'dark', 'system'] as const;
-export type Theme = (typeof THEMES)[number];
 export const THEME_COOKIE = 'theme';
 
 /** What every page needs and no session: theme, formats, and a version so that browsers take new styles at once. */

@@ -2,8 +2,10 @@ import { createHash } from 'node:crypto';
 import connectPgSimple from 'connect-pg-simple';
 import { type Request, type RequestHandler } from 'express';
 import session from 'express-session';
+import { type Pool } from 'pg';
 import { type Config } from '../config';
 import { type AppContext } from '../context';
+import { updateSession } from '../models/sessions';
 import { logger } from '../utils/logger';
 
 declare module 'express-session' {
@@ -11,6 +13,8 @@ declare module 'express-session' {
     userId: string;
     /** Milliseconds since 1970: the log-in, from which the absolute lifetime counts. */
     loggedInAt: number;
+    /** Set when it is first written. */
+    isStored: boolean;
     flash: { kind: 'success' | 'error' | 'info'; key: string; values: Record<string, string> }[];
   }
 }
@@ -23,12 +27,7 @@ const VISITOR_LIFETIME_MS = DAY_MS;
 
 /** Sessions in PostgreSQL. The cookie holds the id; the table only its hash. */
 export function sessions({ config, pool }: AppContext): RequestHandler {
-  const store = new HashedIdStore({
-    pool,
-    tableName: 'sessions',
-    disableTouch: true,
-    errorLog: (message: unknown) => logger.warn('session store', { problem: String(message) }),
-  });
+  const store = new HashedIdStore(pool);
   const { name, ...cookie } = sessionCookie(config);
   return session({
     store,
@@ -84,13 +83,34 @@ export function hashSessionId(sid: string): Buffer {
   return createHash('sha256').update(sid).digest();
 }
 
+/**
+ * connect-pg-simple writes with an upsert, by which a request still running would bring back a session that was ended
+ * meanwhile. A session that was stored once is therefore only updated.
+ */
 class HashedIdStore extends connectPgSimple(session) {
+  constructor(private readonly pool: Pool) {
+    super({
+      pool,
+      tableName: 'sessions',
+      disableTouch: true,
+      errorLog: (problem: unknown) => logger.warn('session store', { problem: String(problem) }),
+    });
+  }
+
   override get(sid: string, callback: (error: unknown, data?: session.SessionData | null) => void): void {
     super.get(hashSessionId(sid).toString('hex'), callback);
   }
 
   override set(sid: string, data: session.SessionData, callback?: (error?: unknown) => void): void {
-    super.set(hashSessionId(sid).toString('hex'), data, callback);
+    const id = hashSessionId(sid).toString('hex');
+    if (!(data as Partial<session.SessionData>).isStored) {
+      super.set(id, { ...data, isStored: true }, callback);
+      return;
+    }
+    updateSession(this.pool, id, data, data.cookie.maxAge ?? VISITOR_LIFETIME_MS).then(
+      () => callback?.(),
+      (error: unknown) => callback?.(error),
+    );
   }
 
   override destroy(sid: string, callback?: (error?: unknown) => void): void {

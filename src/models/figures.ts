@@ -16,8 +16,11 @@ const FiguresSchema = z.object({
     z.object({
       job: z.string(),
       secondsSinceBeat: z.number(),
-      hasFailed: z.boolean(),
       beatAt: z.coerce.date(),
+      /** Of the last run that ended. */
+      hasFailed: z.boolean(),
+      secondsSinceSuccess: z.number().nullable(),
+      succeededAt: z.coerce.date().nullable(),
     }),
   ),
   users: z.number(),
@@ -38,7 +41,7 @@ export function getFigures(db: Db): Promise<Figures> {
        SELECT coalesce(sum(processed), 0) AS processed, coalesce(sum(dead_letter), 0) AS dead_letter
        FROM webhook_event_stats
      ), last_beats AS (
-       SELECT DISTINCT ON (job) job, beat_at, outcome
+       SELECT DISTINCT ON (job) job, beat_at, outcome, succeeded_at
        FROM job_heartbeats
        ORDER BY job, beat_at DESC
      )
@@ -54,7 +57,8 @@ export function getFigures(db: Db): Promise<Figures> {
        coalesce((SELECT jsonb_object_agg(outcome, count)
                  FROM (SELECT outcome, count(*) FROM token_refresh_log WHERE started_at > now() - interval '24 hours' GROUP BY outcome) AS by_outcome), '{}') AS refreshes,
        (SELECT min(token_expires_at - interval '5 days') FROM meta_accounts WHERE status = 'active' AND token_expires_at < now() + interval '5 days') AS "refreshFailingSince",
-       coalesce((SELECT jsonb_agg(jsonb_build_object('job', job, 'secondsSinceBeat', extract(epoch FROM now() - beat_at), 'hasFailed', outcome IS NOT DISTINCT FROM 'failed', 'beatAt', beat_at) ORDER BY job)
+       coalesce((SELECT jsonb_agg(jsonb_build_object('job', job, 'secondsSinceBeat', extract(epoch FROM now() - beat_at), 'hasFailed', outcome IS NOT DISTINCT FROM 'failed', 'beatAt', beat_at,
+                                            'secondsSinceSuccess', extract(epoch FROM now() - succeeded_at), 'succeededAt', succeeded_at) ORDER BY job)
                  FROM last_beats), '[]') AS jobs,
        (SELECT count(*) FROM users)::integer AS users`,
     [],

@@ -135,19 +135,34 @@ export function listUnusedMetaAccounts(db: Db, userId: string): Promise<MetaAcco
   );
 }
 
-/** What Meta's debug_token reported about the token the row has now. */
+/** What Meta's debug_token reported about the token the row has now; what it did not say (undefined) stays. */
 export async function updateTokenFacts(
   db: Db,
   id: string,
-  facts: { expiresAt: Date | null; dataAccessExpiresAt: Date | null; scopes: readonly string[] },
+  facts: {
+    expiresAt: Date | null | undefined;
+    dataAccessExpiresAt: Date | null | undefined;
+    scopes: readonly string[] | undefined;
+  },
   tokenVersion: number,
 ): Promise<void> {
   await execute(
     db,
     `UPDATE meta_accounts
-     SET token_expires_at = $3, data_access_expires_at = $4, scopes = $5, updated_at = now()
+     SET token_expires_at = CASE WHEN $3 THEN $4 ELSE token_expires_at END,
+         data_access_expires_at = CASE WHEN $5 THEN $6 ELSE data_access_expires_at END,
+         scopes = coalesce($7, scopes),
+         updated_at = now()
      WHERE id = $1 AND token_version = $2`,
-    [id, tokenVersion, facts.expiresAt, facts.dataAccessExpiresAt, facts.scopes],
+    [
+      id,
+      tokenVersion,
+      facts.expiresAt !== undefined,
+      facts.expiresAt ?? null,
+      facts.dataAccessExpiresAt !== undefined,
+      facts.dataAccessExpiresAt ?? null,
+      facts.scopes ?? null,
+    ],
   );
 }
 

@@ -55,9 +55,18 @@ export function claimDueRefreshes(
   );
 }
 
-/** Claims one login now, at its owner's wish. Null when it is being renewed, has ended, or is younger than a day. */
-export function claimRefresh(db: Db, id: string, leaseSeconds: number): Promise<RefreshClaim | null> {
-  return queryOptionalRow(
+/** Why a login cannot be claimed: its token does not live any more, is younger than a day, or is being renewed. */
+export type ClaimObstacle = 'ended' | 'young' | 'busy';
+
+const ObstacleSchema = z.object({ obstacle: z.enum(['ended', 'young', 'busy']) });
+
+/** Claims one login now, at its owner's wish, or says why it cannot be. */
+export async function claimRefresh(
+  db: Db,
+  id: string,
+  leaseSeconds: number,
+): Promise<RefreshClaim | ClaimObstacle> {
+  const claim = await queryOptionalRow(
     db,
     `UPDATE meta_accounts
      SET refresh_lease_token = gen_random_uuid(), refresh_lease_until = now() + make_interval(secs => $2)
@@ -69,6 +78,19 @@ export function claimRefresh(db: Db, id: string, leaseSeconds: number): Promise<
     [id, leaseSeconds],
     ClaimSchema,
   );
+  if (claim !== null) return claim;
+  const row = await queryOptionalRow(
+    db,
+    `SELECT CASE
+       WHEN status <> 'active' OR token_expires_at <= now() THEN 'ended'
+       WHEN NOT ${OLD_ENOUGH} THEN 'young'
+       ELSE 'busy'
+     END AS obstacle
+     FROM meta_accounts WHERE id = $1`,
+    [id],
+    ObstacleSchema,
+  );
+  return row?.obstacle ?? 'ended';
 }
 
 const StoredSchema = z.object({ tokenExpiresAt: z.date() });

@@ -44,10 +44,7 @@ export async function findDeliveryBody(
 ): Promise<Buffer | null> {
   const row = await queryOptionalRow(
     db,
-    `SELECT delivery.body
-     FROM webhook_deliveries delivery
-     WHERE delivery.id = $3
-       AND ($2 OR delivery.event_count = (SELECT count(*) FROM webhook_events event WHERE event.delivery_id = delivery.id AND event.user_id = $1))`,
+    'SELECT body FROM webhook_deliveries WHERE id = $3 AND (user_id = $1 OR $2)',
     [viewer.userId, viewer.isOperator, deliveryId],
     z.object({ body: z.instanceof(Buffer).nullable() }),
   );
@@ -63,22 +60,10 @@ function insertDelivery(
   const column = <T>(pick: (item: WebhookItem & { repeats: number }) => T): T[] => distinct.map(pick);
   return queryRow(
     db,
-    `WITH delivery AS (
-       INSERT INTO webhook_deliveries (body, body_sha256, signed_by, content_type, object, event_count, parse_error)
-       VALUES ($1, $2, $3, $4, $5, $6, $7)
-       RETURNING id
-     ), item AS (
-       SELECT *
+    `WITH item AS (
+       SELECT item.*, coalesce(direct.id, by_page.id) AS account_id, coalesce(direct.user_id, by_page.user_id) AS user_id
        FROM unnest($8::text[], $9::text[], $10::text[], $11::text[], $12::text[], $13::boolean[], $14::timestamptz[], $15::integer[], $16::text[])
          AS item (object, entry_id, event_type, dedupe_key, payload, is_test, occurred_at, repeats, problem)
-     ), stored AS (
-       INSERT INTO webhook_events (delivery_id, instagram_account_id, user_id, object, entry_id, event_type, dedupe_key,
-                                   payload, is_test, occurred_at, duplicate_count, status, last_error)
-       SELECT delivery.id, coalesce(direct.id, by_page.id), coalesce(direct.user_id, by_page.user_id), item.object, item.entry_id,
-              item.event_type, item.dedupe_key, item.payload::jsonb, item.is_test, item.occurred_at, item.repeats,
-              CASE WHEN item.problem IS NULL THEN 'pending' ELSE 'dead_letter' END, item.problem
-       FROM item
-       CROSS JOIN delivery
        LEFT JOIN instagram_accounts direct
          ON item.object = 'instagram' AND direct.ig_user_id = item.entry_id AND direct.status <> 'disconnected'
        LEFT JOIN LATERAL (
@@ -89,16 +74,30 @@ function insertDelivery(
          ORDER BY account.id
          LIMIT 1
        ) by_page ON true
+     ), delivery AS (
+       INSERT INTO webhook_deliveries (body, body_sha256, signed_by, content_type, object, event_count, parse_error, user_id)
+       SELECT $1, $2, $3, $4, $5, $6, $7, CASE WHEN count(*) = count(user_id) AND min(user_id) = max(user_id) THEN min(user_id) END
+       FROM item
+       RETURNING id
+     ), stored AS (
+       INSERT INTO webhook_events (delivery_id, instagram_account_id, user_id, object, entry_id, event_type, dedupe_key,
+                                   payload, is_test, occurred_at, duplicate_count, status, last_error)
+       SELECT delivery.id, item.account_id, item.user_id, item.object, item.entry_id, item.event_type, item.dedupe_key,
+              item.payload::jsonb, item.is_test, item.occurred_at, item.repeats,
+              CASE WHEN item.problem IS NULL THEN 'pending' ELSE 'dead_letter' END, item.problem
+       FROM item
+       CROSS JOIN delivery
        ORDER BY item.dedupe_key COLLATE "C" -- one order for all, or two POSTs with the same items could deadlock
        ON CONFLICT (dedupe_key) DO UPDATE
        SET duplicate_count = webhook_events.duplicate_count + excluded.duplicate_count + 1
        RETURNING xmax = 0 AS is_new, status, user_id, instagram_account_id, event_type, received_at
      ), counted AS (
        INSERT INTO webhook_event_stats (hour, user_id, instagram_account_id, event_type, dead_letter)
-       SELECT date_trunc('hour', received_at), user_id, instagram_account_id, event_type, count(*)
+       SELECT date_trunc('hour', received_at, 'UTC'), user_id, instagram_account_id, event_type, count(*)
        FROM stored
        WHERE is_new AND status = 'dead_letter'
        GROUP BY 1, 2, 3, 4
+       ORDER BY 2, 1, 3, 4
        ON CONFLICT (user_id, hour, instagram_account_id, event_type) DO UPDATE
        SET dead_letter = webhook_event_stats.dead_letter + excluded.dead_letter
      )

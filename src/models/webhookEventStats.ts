@@ -10,6 +10,8 @@ const TotalsSchema = z.object({
   failed: z.number(),
   deadLetter: z.number(),
   lastReceived: z.date().nullable(),
+  /** Since when the oldest open event has been due; null when nothing is overdue. */
+  dueSince: z.date().nullable(),
 });
 const ByTypeSchema = z.object({
   eventType: z.string(),
@@ -41,14 +43,14 @@ const COUNTS = `
     FROM webhook_event_stats
     WHERE (user_id = $1 OR ($2 AND user_id IS NULL))
     UNION ALL
-    SELECT date_trunc('hour', received_at), event_type, instagram_account_id, 0, 0,
+    SELECT date_trunc('hour', received_at, 'UTC'), event_type, instagram_account_id, 0, 0,
            (status = 'pending')::integer, (status = 'processing')::integer, (status = 'failed')::integer
     FROM webhook_events
     WHERE status IN ('pending', 'processing', 'failed') AND (user_id = $1 OR ($2 AND user_id IS NULL))
   ), selected AS (
     SELECT *
     FROM counted
-    WHERE ($3::timestamptz IS NULL OR hour >= date_trunc('hour', $3::timestamptz))
+    WHERE ($3::timestamptz IS NULL OR hour >= date_trunc('hour', $3::timestamptz, 'UTC'))
       AND ($4::timestamptz IS NULL OR hour < $4)
       AND ($5::bigint IS NULL OR instagram_account_id = $5)
   )`;
@@ -67,7 +69,11 @@ export function getEventTotals(db: Db, viewer: EventViewer, range: StatsRange): 
              FROM webhook_events
              WHERE (user_id = $1 OR ($2 AND user_id IS NULL)) AND ($5::bigint IS NULL OR instagram_account_id = $5)
              ORDER BY id DESC
-             LIMIT 1) AS "lastReceived"
+             LIMIT 1) AS "lastReceived",
+            (SELECT min(next_attempt_at)
+             FROM webhook_events
+             WHERE status IN ('pending', 'failed') AND next_attempt_at <= now()
+               AND (user_id = $1 OR ($2 AND user_id IS NULL))) AS "dueSince"
      FROM selected`,
     params(viewer, range),
     TotalsSchema,
@@ -100,7 +106,7 @@ export function listCountsByHour(db: Db, viewer: EventViewer, range: StatsRange)
     db,
     `${COUNTS}, slot AS (
        SELECT generate_series(
-         date_trunc('hour', coalesce($3, coalesce($4, now()) - interval '23 hours')),
+         date_trunc('hour', coalesce($3, coalesce($4, now()) - interval '23 hours'), 'UTC'),
          coalesce($4 - interval '1 microsecond', now()),
          interval '1 hour'
        ) AS hour
@@ -121,7 +127,7 @@ export async function listSparklines(db: Db, userId: string): Promise<Map<string
   const rows = await queryRows(
     db,
     `${COUNTS}
-     SELECT instagram_account_id AS "accountId", (extract(epoch FROM date_trunc('hour', now()) - hour) / 3600)::integer AS "hoursAgo",
+     SELECT instagram_account_id AS "accountId", (extract(epoch FROM date_trunc('hour', now(), 'UTC') - hour) / 3600)::integer AS "hoursAgo",
             sum(processed + dead_letter + pending + processing + failed)::integer AS count
      FROM selected
      WHERE instagram_account_id IS NOT NULL AND hour > now() - interval '24 hours'

@@ -186,7 +186,7 @@ async function changeEvent(db: Db, viewer: EventViewer, id: string, change: stri
        SET processed = stats.processed - (changed.status = 'processed')::integer,
            dead_letter = stats.dead_letter - (changed.status = 'dead_letter')::integer
        FROM changed
-       WHERE stats.hour = date_trunc('hour', changed.received_at) AND stats.event_type = changed.event_type
+       WHERE stats.hour = date_trunc('hour', changed.received_at, 'UTC') AND stats.event_type = changed.event_type
          AND stats.user_id IS NOT DISTINCT FROM changed.user_id
          AND stats.instagram_account_id IS NOT DISTINCT FROM changed.instagram_account_id
      )
@@ -250,16 +250,22 @@ export async function matchWaitingEvents(
            next_attempt_at = now()
        FROM waiting
        WHERE event.id = waiting.id
-       RETURNING event.id, event.event_type, event.received_at, waiting.status AS old_status
+       RETURNING event.id, event.delivery_id, event.event_type, event.received_at, waiting.status AS old_status
+     ), readable AS (
+       UPDATE webhook_deliveries delivery
+       SET user_id = $2
+       FROM matched
+       WHERE delivery.id = matched.delivery_id AND delivery.event_count = 1
      ), moved AS (
        INSERT INTO webhook_event_stats (hour, user_id, instagram_account_id, event_type, processed, dead_letter)
-       SELECT date_trunc('hour', received_at), owner.user_id, owner.account_id, event_type,
+       SELECT date_trunc('hour', received_at, 'UTC'), owner.user_id, owner.account_id, event_type,
               sum(CASE WHEN old_status = 'processed' AND owner.user_id IS NULL THEN -1 ELSE 0 END),
               sum(CASE WHEN old_status <> 'dead_letter' THEN 0 WHEN owner.user_id IS NULL THEN -1 ELSE 1 END)
        FROM matched
        CROSS JOIN (VALUES ($2::bigint, $1::bigint), (NULL, NULL)) AS owner (user_id, account_id)
        WHERE old_status IN ('processed', 'dead_letter')
        GROUP BY 1, 2, 3, 4
+       ORDER BY 2, 1, 3, 4
        ON CONFLICT (user_id, hour, instagram_account_id, event_type) DO UPDATE
        SET processed = webhook_event_stats.processed + excluded.processed,
            dead_letter = webhook_event_stats.dead_letter + excluded.dead_letter

@@ -82,6 +82,9 @@ export function startAttempt(
   );
 }
 
+const FinishedSchema = z.object({ status: z.enum(['processed', 'failed', 'dead_letter']) });
+type FinishedStatus = z.infer<typeof FinishedSchema>['status'];
+
 export interface AttemptEnd {
   eventId: string;
   startedAt: Date;
@@ -95,11 +98,11 @@ export interface AttemptEnd {
 /**
  * Ends an attempt: the event's next status, its log row and the hourly counts in one statement. Called in the
  * transaction of the handler's own writes, so that both are kept or neither.
- * @returns false when the lease was lost; the caller must roll back
+ * @returns the event's status now; null when the lease was lost, and the caller must roll back
  */
-export async function finishAttempt(db: Db, lease: Lease, end: AttemptEnd): Promise<boolean> {
+export async function finishAttempt(db: Db, lease: Lease, end: AttemptEnd): Promise<FinishedStatus | null> {
   const isDone = end.outcome === 'processed' || end.outcome === 'ignored';
-  const rows = await execute(
+  const row = await queryOptionalRow(
     db,
     `WITH finished AS (
        UPDATE webhook_events
@@ -121,7 +124,7 @@ export async function finishAttempt(db: Db, lease: Lease, end: AttemptEnd): Prom
        FROM finished
      ), counted AS (
        INSERT INTO webhook_event_stats (hour, user_id, instagram_account_id, event_type, processed, dead_letter)
-       SELECT date_trunc('hour', received_at), user_id, instagram_account_id, event_type,
+       SELECT date_trunc('hour', received_at, 'UTC'), user_id, instagram_account_id, event_type,
               (status = 'processed')::integer, (status = 'dead_letter')::integer
        FROM finished
        WHERE status IN ('processed', 'dead_letter')
@@ -129,7 +132,7 @@ export async function finishAttempt(db: Db, lease: Lease, end: AttemptEnd): Prom
        SET processed = webhook_event_stats.processed + excluded.processed,
            dead_letter = webhook_event_stats.dead_letter + excluded.dead_letter
      )
-     SELECT id FROM finished`,
+     SELECT status FROM finished`,
     [
       end.eventId,
       lease.token,
@@ -140,8 +143,21 @@ export async function finishAttempt(db: Db, lease: Lease, end: AttemptEnd): Prom
       end.startedAt,
       end.errorMessage?.slice(0, 1000) ?? null,
     ],
+    FinishedSchema,
   );
-  return rows === 1;
+  return row?.status ?? null;
+}
+
+/** Takes an attempt back that could not be made, through no fault of the event, and lets it be tried at once. */
+export async function returnAttempt(db: Db, eventId: string, lease: Lease): Promise<void> {
+  await execute(
+    db,
+    `UPDATE webhook_events
+     SET attempts = attempts - 1, attempt_started_at = NULL, lease_token = NULL, lease_until = NULL, locked_by = NULL,
+         status = CASE WHEN attempts = 1 THEN 'pending' ELSE 'failed' END
+     WHERE id = $1 AND lease_token = $2 AND status = 'processing' AND attempt_started_at IS NOT NULL`,
+    [eventId, lease.token],
+  );
 }
 
 /** Hands back what was claimed and not started. */
@@ -187,10 +203,11 @@ export async function rescueEvents(db: Db): Promise<number> {
        WHERE attempt_started_at IS NOT NULL
      ), counted AS (
        INSERT INTO webhook_event_stats (hour, user_id, instagram_account_id, event_type, dead_letter)
-       SELECT date_trunc('hour', received_at), user_id, instagram_account_id, event_type, count(*)
+       SELECT date_trunc('hour', received_at, 'UTC'), user_id, instagram_account_id, event_type, count(*)
        FROM rescued
        WHERE status = 'dead_letter'
        GROUP BY 1, 2, 3, 4
+       ORDER BY 2, 1, 3, 4 -- one order for all: two statements with the same rows must not wait for each other
        ON CONFLICT (user_id, hour, instagram_account_id, event_type) DO UPDATE
        SET dead_letter = webhook_event_stats.dead_letter + excluded.dead_letter
      )

@@ -1,17 +1,4 @@
-import { z } from 'zod';
-import { type Db, execute, queryOptionalRow } from '../db/query';
-
-const COLUMNS = `instagram_account_id AS "accountId", wanted, confirmed, error_code AS "errorCode",
-  checked_at AS "checkedAt"`;
-
-const WebhookSubscriptionSchema = z.object({
-  accountId: z.string(),
-  wanted: z.array(z.string()),
-  confirmed: z.array(z.string()),
-  errorCode: z.string().nullable(),
-  checkedAt: z.date().nullable(),
-});
-export type WebhookSubscription = z.infer<typeof WebhookSubscriptionSchema>;
+import { type Db, execute } from '../db/query';
 
 /** What we want from now on; nothing of it counts as confirmed yet. */
 export async function upsertWantedFields(
@@ -42,14 +29,5 @@ export async function recordConfirmedFields(
      SET confirmed = $2, error_code = $3, checked_at = now(), updated_at = now()
      WHERE instagram_account_id = $1`,
     [accountId, confirmed, errorCode],
-  );
-}
-
-export function findWebhookSubscription(db: Db, accountId: string): Promise<WebhookSubscription | null> {
-  return queryOptionalRow(
-    db,
-    `SELECT ${COLUMNS} FROM webhook_subscriptions WHERE instagram_account_id = $1`,
-    [accountId],
-    WebhookSubscriptionSchema,
   );
 }

@@ -27,9 +27,20 @@ export async function currentAlerts({ pool }: AppContext): Promise<Alert[]> {
 const RULES: readonly ((figures: Figures) => Alert[])[] = [
   ({ jobs }) => {
     const processor = jobs.find(({ job }) => job === 'webhook-processor');
-    if (processor === undefined || processor.secondsSinceBeat < PROCESSOR_SILENT_SECONDS) return [];
-    const summary = `The webhook processor has shown no sign of life for ${Math.round(processor.secondsSinceBeat)} s.`;
-    return [alert('webhook_processor_silent', 'critical', processor.beatAt, summary)];
+    if (processor === undefined) return [];
+    const { secondsSinceBeat, secondsSinceSuccess, hasFailed, beatAt, succeededAt } = processor;
+    // A run that fails at once is started again at once, and so shows signs of life.
+    const secondsAway = hasFailed ? (secondsSinceSuccess ?? Infinity) : secondsSinceBeat;
+    if (secondsAway < PROCESSOR_SILENT_SECONDS) return [];
+    const since = hasFailed ? (succeededAt ?? beatAt) : beatAt;
+    return [
+      alert(
+        'webhook_processor_silent',
+        'critical',
+        since,
+        'The webhook processor does not run, or fails each time.',
+      ),
+    ];
   },
   ({ oldestWaitingSeconds, oldestWaitingSince }) =>
     oldestWaitingSeconds < WAITING_SECONDS || oldestWaitingSince === null

@@ -5,11 +5,12 @@ import { explainFailure, type ExplainedFailure, turnOf } from '../failures';
 import { FACEBOOK_SCOPES, missingScopes } from '../meta/scopes';
 import { type WholeAccount } from '../models/instagramAccounts';
 import { type RefreshAttempt } from '../models/tokenRefreshLog';
+import { type Format } from '../utils/format';
 
 export type AccountAction = 'check' | 'refresh' | 'resubscribe' | 'disconnect';
 
-const DAY_MS = 86_400_000;
-const REFRESH_HOUR_UTC = 2;
+const HOUR_MS = 3_600_000;
+const DAY_MS = 24 * HOUR_MS;
 
 /** Why an action makes no sense now, as a key below `accounts:why`; null when it does. */
 export function obstacle(account: WholeAccount, action: AccountAction): string | null {
@@ -18,13 +19,14 @@ export function obstacle(account: WholeAccount, action: AccountAction): string |
   if (account.loginStatus === 'needs_reconnect') return 'dead';
   if (action === 'resubscribe') return null;
   if (account.tokenExpiresAt === null) return 'noExpiry';
+  if (account.tokenExpiresAt.getTime() <= Date.now()) return 'dead';
   return account.tokenIssuedAt !== null && Date.now() - account.tokenIssuedAt.getTime() < DAY_MS
     ? 'young'
     : null;
 }
 
 /** What the API says of a connection: everything but tokens. */
-export function accountJson(account: WholeAccount): object {
+export function accountJson(account: WholeAccount, { tokenRefreshThresholdDays }: Config): object {
   const { subscriptionCode, subscriptionCheckedAt, statusCode } = account;
   return {
     id: account.id,
@@ -43,7 +45,7 @@ export function accountJson(account: WholeAccount): object {
     missingScopes: missingScopes(account.scopes),
     tokenExpiresAt: account.tokenExpiresAt,
     dataAccessExpiresAt: account.dataAccessExpiresAt,
-    nextRefreshAt: account.nextRefreshAt,
+    nextRefreshAt: nextRefresh(account, tokenRefreshThresholdDays),
     subscription: {
       wanted: account.wantedFields,
       confirmed: account.confirmedFields,
@@ -101,13 +103,25 @@ export function accountView(t: TFunction, account: WholeAccount, config: Config)
   };
 }
 
-/** When the timer (02:00 UTC) first finds the token below the threshold, or a failed try is repeated. */
-function nextRefresh(account: WholeAccount, thresholdDays: number): Date | null {
-  if (account.loginStatus !== 'active' || account.tokenExpiresAt === null) return null;
-  if (account.nextRefreshAt !== null) return account.nextRefreshAt;
-  const from = new Date(Math.max(Date.now(), account.tokenExpiresAt.getTime() - thresholdDays * DAY_MS));
-  const run = Date.UTC(from.getUTCFullYear(), from.getUTCMonth(), from.getUTCDate(), REFRESH_HOUR_UTC);
-  return new Date(run < from.getTime() ? run + DAY_MS : run);
+/**
+ * The first of the hourly runs that finds the token due: below the threshold, a day old, and not waiting after a try
+ * that did not help. Null when none does before the token ends.
+ */
+export function nextRefresh(
+  account: Pick<WholeAccount, 'loginStatus' | 'tokenExpiresAt' | 'tokenIssuedAt' | 'nextRefreshAt'>,
+  thresholdDays: number,
+  now = new Date(),
+): Date | null {
+  const { loginStatus, tokenExpiresAt, tokenIssuedAt, nextRefreshAt } = account;
+  if (loginStatus !== 'active' || tokenExpiresAt === null) return null;
+  const dueMs = Math.max(
+    now.getTime(),
+    tokenExpiresAt.getTime() - thresholdDays * DAY_MS,
+    (tokenIssuedAt?.getTime() ?? 0) + DAY_MS,
+    nextRefreshAt?.getTime() ?? 0,
+  );
+  const run = new Date(Math.ceil(dueMs / HOUR_MS) * HOUR_MS);
+  return run < tokenExpiresAt ? run : null;
 }
 
 export function attemptView(t: TFunction, attempt: RefreshAttempt) {
@@ -121,13 +135,21 @@ export function attemptView(t: TFunction, attempt: RefreshAttempt) {
   };
 }
 
-export function checkView(t: TFunction, { at, lines }: { at: string; lines: CheckLine[] }) {
+export function checkView(t: TFunction, format: Format, { at, lines }: { at: string; lines: CheckLine[] }) {
   return {
     at,
-    lines: lines.map(({ key, state, code }) => ({
-      state,
-      text: t(`accounts:check.${key}.${state}`),
-      failure: code === null ? null : explainFailure(t, code),
+    lines: lines.map((line) => ({
+      state: line.state,
+      text: checkText(t, format, line),
+      failure: line.code === null ? null : explainFailure(t, line.code),
     })),
   };
+}
+
+function checkText(t: TFunction, format: Format, { key, state, endsAt, missing = [] }: CheckLine): string {
+  if (key === 'expiry' && state === 'passed' && endsAt === undefined) return t('accounts:check.expiry.never');
+  return t(`accounts:check.${key}.${state}`, {
+    date: endsAt === undefined ? '' : format.date(endsAt),
+    fields: missing.join(', '),
+  });
 }

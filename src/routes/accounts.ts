@@ -11,7 +11,8 @@ import { rateLimit } from '../middleware/rateLimits';
 import { loggedInUser, requireLogin } from '../middleware/requireLogin';
 import { findAccountOfUser, listAccountsByUser, type WholeAccount } from '../models/instagramAccounts';
 import { listRefreshAttempts } from '../models/tokenRefreshLog';
-import { claimRefresh } from '../models/tokenRefreshes';
+import { claimRefresh, type ClaimObstacle } from '../models/tokenRefreshes';
+import { type Format } from '../utils/format';
 import { accountJson, accountView, attemptView, checkView, obstacle } from './accountViews';
 
 declare module 'express-session' {
@@ -22,6 +23,11 @@ declare module 'express-session' {
 }
 
 const SHOWN_ATTEMPTS = 5;
+const OBSTACLE_TEXTS: Record<ClaimObstacle, string> = {
+  ended: 'accounts:why.dead',
+  young: 'accounts:why.young',
+  busy: 'accounts:flash.refresh.busy',
+};
 
 export function accountRoutes(context: AppContext): Router {
   const { config, pool } = context;
@@ -36,14 +42,14 @@ export function accountRoutes(context: AppContext): Router {
   });
 
   router.get('/accounts/:id', async (req, res) => {
-    const t = res.locals['t'] as TFunction;
+    const { t, format } = res.locals as { t: TFunction; format: Format };
     const account = await ownAccount(req);
     const attempts = await listRefreshAttempts(pool, account.metaAccountId, SHOWN_ATTEMPTS);
     const { lastCheck } = req.session;
     res.render('account', {
       account: accountView(t, account, config),
       attempts: attempts.map((attempt) => attemptView(t, attempt)),
-      check: lastCheck?.accountId === account.id ? checkView(t, lastCheck) : null,
+      check: lastCheck?.accountId === account.id ? checkView(t, format, lastCheck) : null,
     });
   });
 
@@ -52,7 +58,7 @@ export function accountRoutes(context: AppContext): Router {
     if (account === null) return;
     const lines = await checkConnection(context, account);
     req.session.lastCheck = { accountId: account.id, at: new Date().toISOString(), lines };
-    const isFine = lines.every(({ state }) => state !== 'failed');
+    const isFine = lines.every(({ state }) => state === 'passed' || state === 'unknown');
     flash(
       req,
       isFine ? 'success' : 'error',
@@ -65,9 +71,13 @@ export function accountRoutes(context: AppContext): Router {
     const account = await begin(req, res, 'refresh');
     if (account === null) return;
     const claim = await claimRefresh(pool, account.metaAccountId, REFRESH_LEASE_SECONDS);
-    const outcome = claim === null ? 'busy' : (await refreshToken(context, claim)).outcome;
-    const kind =
-      outcome === 'refreshed' ? 'success' : ['unchanged', 'busy'].includes(outcome) ? 'info' : 'error';
+    if (typeof claim === 'string') {
+      flash(req, 'info', OBSTACLE_TEXTS[claim]);
+      res.redirect(303, `/accounts/${account.id}`);
+      return;
+    }
+    const { outcome } = await refreshToken(context, claim);
+    const kind = outcome === 'refreshed' ? 'success' : outcome === 'unchanged' ? 'info' : 'error';
     flash(req, kind, `accounts:flash.refresh.${outcome}`);
     res.redirect(303, `/accounts/${account.id}`);
   });
@@ -96,14 +106,14 @@ export function accountRoutes(context: AppContext): Router {
 
   router.get('/api/accounts', async (req, res) => {
     const accounts = await listAccountsByUser(pool, loggedInUser(req).id);
-    res.json({ accounts: accounts.map(accountJson) });
+    res.json({ accounts: accounts.map((account) => accountJson(account, config)) });
   });
 
   router.get('/api/accounts/:id', async (req, res) => {
     const account = await ownAccount(req);
     const refreshAttempts = await listRefreshAttempts(pool, account.metaAccountId, SHOWN_ATTEMPTS);
     res.json({
-      ...accountJson(account),
+      ...accountJson(account, config),
       refreshAttempts: refreshAttempts.map(({ errorMessage: _, ...attempt }) => attempt),
     });
   });

@@ -126,7 +126,7 @@ export function authRoutes(context: AppContext): Router {
       : null;
     await recordLogin(pool, user.id, newHash);
     await recordAudit(pool, { userId: user.id, action: 'user.logged_in' });
-    await Promise.all([triesPerAccount.forget(account), triesPerAddress.forget(clientKey(req))]);
+    await triesPerAccount.forget(account);
     return user;
   }
 

@@ -98,7 +98,8 @@ interface Verdict {
   detail?: string;
 }
 
-const BEHIND_EVENTS = 1000;
+/** As for the operators' alert. */
+const BEHIND_MS = 5 * 60_000;
 
 /** One sentence; the worst thing first. */
 function verdictFor(t: TFunction, accounts: WholeAccount[], stats: EventTotals): Verdict {
@@ -115,7 +116,8 @@ function verdictFor(t: TFunction, accounts: WholeAccount[], stats: EventTotals):
   if (stats.deadLetter > 0) return say('bad', 'dead', stats.deadLetter);
   const partly = count('limited', 'webhooks_down', 'pending');
   if (partly > 0) return say('warn', 'warn', partly);
-  if (stats.pending + stats.processing + stats.failed > BEHIND_EVENTS) return say('warn', 'behind');
+  if (stats.dueSince !== null && Date.now() - stats.dueSince.getTime() > BEHIND_MS)
+    return say('warn', 'behind');
   const active = count('active');
   if (active === 0) return { kind: 'idle', text: t('verdicts:disconnected') };
   return say('ok', 'ok', active);

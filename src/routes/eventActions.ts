@@ -1,5 +1,6 @@
 import { type Request } from 'express';
 import { type AppContext } from '../context';
+import { transaction } from '../db/query';
 import { ConflictError, NotFoundError } from '../errors';
 import { rateLimit } from '../middleware/rateLimits';
 import { loggedInUser } from '../middleware/requireLogin';
@@ -29,16 +30,20 @@ export function eventActions(context: AppContext): EventActions {
     const { id: userId } = loggedInUser(req);
     await limit.consume(userId);
     const id = eventIdOf(req);
-    const result = await apply(pool, viewerOf(req), id);
+    const result = await transaction(pool, async (db) => {
+      const change = await apply(db, viewerOf(req), id);
+      if (change === 'done')
+        await recordAudit(db, { userId, action, subjectType: 'webhook_event', subjectId: id });
+      return change;
+    });
     if (result === 'not_found') throw new NotFoundError();
     if (result === 'wrong_status') throw new ConflictError(refusal, 'wrong_status');
-    await recordAudit(pool, { userId, action, subjectType: 'webhook_event', subjectId: id });
   }
 
   return {
     async retry(req) {
       await change(req, 'event.retried', retryEvent, 'Only failed events and dead letters can be retried.');
-      await wakeProcessors(pool);
+      await wakeProcessors(pool).catch(() => undefined); // their own polling finds it a second later
     },
     async remove(req) {
       await change(

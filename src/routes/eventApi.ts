@@ -51,7 +51,8 @@ export function eventApiRoutes(context: AppContext): Router {
       listCountsByType(pool, viewer, range),
       listCountsByHour(pool, viewer, range),
     ]);
-    res.json({ ...totals, byType, series });
+    const { dueSince: _dueSince, ...counts } = totals;
+    res.json({ ...counts, byType, series });
   });
 
   router.get('/api/webhook-events/:id', async (req, res) => {

@@ -7,6 +7,7 @@ import { EVENT_STATUSES, type EventFilters, type EventPage } from '../models/web
 export const ID_PATTERN = /^\d{1,18}$/;
 const MAX_LIMIT = 100;
 const MAX_OFFSET = 10_000;
+const LONGEST_RANGE_MS = 366 * 86_400_000;
 
 /** `?status=a&status=b`, `?status=a,b` and a single value mean the same. */
 const many = <T extends z.ZodType<string>>(item: T) =>
@@ -87,7 +88,8 @@ export function readRange(query: Request['query']): {
   accountId: string | null;
 } {
   const { from, to, accountId } = parse(RangeSchema, query);
-  if (from !== undefined && to !== undefined && to.getTime() - from.getTime() > 366 * 86_400_000)
+  const until = to ?? new Date();
+  if (from !== undefined && until.getTime() - from.getTime() > LONGEST_RANGE_MS)
     throw new BadRequestError('from and to may be a year apart at most.');
   return { from: from ?? null, to: to ?? null, accountId: accountId ?? null };
 }

@@ -1,7 +1,7 @@
 import express, { Router } from 'express';
 import { deauthorize } from '../connections/deauthorize';
 import { type AppContext } from '../context';
-import { BadRequestError } from '../errors';
+import { BadRequestError, ForbiddenError } from '../errors';
 import { readSignedRequest } from '../meta/signedRequest';
 
 /** Called by Meta itself: no cookie, no CSRF token, but a signature. */
@@ -15,6 +15,8 @@ export function metaCallbackRoutes(context: AppContext): Router {
     '/meta/deauthorize',
     express.urlencoded({ extended: false, limit: '20kb' }),
     async (req, res) => {
+      // A page could make a browser send a request it once saw; Meta's servers are no browser.
+      if (req.get('Sec-Fetch-Site') !== undefined) throw new ForbiddenError('This address is for Meta.');
       const body = req.body as { signed_request?: unknown } | undefined;
       const request = readSignedRequest(body?.signed_request, secrets);
       if (request === null)

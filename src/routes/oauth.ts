@@ -42,10 +42,13 @@ export function oauthRoutes(context: AppContext): Router {
   const router = Router();
   const starts = rateLimit(context, 'oauth-start', { points: 60, seconds: 900 });
 
-  router.get('/oauth/start', requireLogin, async (req, res) => {
-    const query = StartSchema.safeParse(req.query);
-    if (!query.success) throw new BadRequestError('This address needs ?provider=facebook.');
-    const { provider, account: accountId = null, rerequest } = query.data;
+  router.get('/oauth/start', async (req, res) => {
+    const query = readStart(req);
+    if (req.user === undefined && !wantsJson(req)) {
+      res.redirect(`/auth/login?next=${encodeURIComponent(withQuery('/oauth/continue', query))}`);
+      return;
+    }
+    const { provider, account: accountId = null, rerequest } = query;
     const { id: userId } = loggedInUser(req);
     await starts.consume(userId);
     const account = accountId === null ? null : await findAccountOfUser(pool, userId, accountId);
@@ -59,6 +62,11 @@ export function oauthRoutes(context: AppContext): Router {
     const hasEnded = readableUntil !== null && readableUntil <= new Date();
     const authType = rerequest === '1' ? 'rerequest' : hasEnded ? 'reauthorize' : null;
     res.redirect(facebookDialogUrl(config.meta, { state, redirectUri: config.oauthRedirectUri, authType }));
+  });
+
+  // A form may not lead to another site (form-action), not even by redirects: between log-in and dialog lies a page.
+  router.get('/oauth/continue', requireLogin, (req, res) => {
+    res.render('continue', { href: withQuery('/oauth/start', readStart(req)) });
   });
 
   router.get('/oauth/callback', async (req, res) => {
@@ -118,6 +126,18 @@ export function oauthRoutes(context: AppContext): Router {
 }
 
 const LONGEST_CODE = 4096;
+
+/** @throws BadRequestError */
+function readStart(req: Request): z.infer<typeof StartSchema> {
+  const query = StartSchema.safeParse(req.query);
+  if (!query.success) throw new BadRequestError('This address needs ?provider=facebook.');
+  return query.data;
+}
+
+function withQuery(path: string, query: z.infer<typeof StartSchema>): string {
+  const given = Object.entries(query).filter((pair): pair is [string, string] => pair[1] !== undefined);
+  return `${path}?${new URLSearchParams(given).toString()}`;
+}
 
 function fail(req: Request, res: Response, failure: ConnectFailure): void {
   logger.warn('connecting failed', { userId: req.user?.id, failure: failure.code, details: failure.details });

@@ -1,5 +1,6 @@
 import { Router } from 'express';
 import { z } from 'zod';
+import { type AppContext } from '../context';
 import { BadRequestError } from '../errors';
 import { THEME_COOKIE, THEMES } from '../middleware/pageLocals';
 import { ownPath } from '../utils/paths';
@@ -8,7 +9,7 @@ const YEAR_MS = 365 * 86_400_000;
 const ThemeFormSchema = z.object({ theme: z.enum(THEMES), back: z.string().optional() });
 
 /** The front door and what belongs to no area. */
-export function siteRoutes(): Router {
+export function siteRoutes({ config }: AppContext): Router {
   const router = Router();
 
   router.get('/', (req, res) => {
@@ -26,7 +27,11 @@ export function siteRoutes(): Router {
   router.post('/settings/theme', (req, res) => {
     const form = ThemeFormSchema.safeParse(req.body ?? {});
     if (!form.success) throw new BadRequestError('The theme is light, dark or system.');
-    res.cookie(THEME_COOKIE, form.data.theme, { maxAge: YEAR_MS, sameSite: 'lax', path: '/' });
+    res.cookie(THEME_COOKIE, form.data.theme, {
+      maxAge: YEAR_MS,
+      sameSite: 'lax',
+      secure: config.baseUrl.startsWith('https:'),
+    });
     res.redirect(303, ownPath(form.data.back, '/'));
   });
 

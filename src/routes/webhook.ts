@@ -1,8 +1,7 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import express, { type Request, type RequestHandler, Router } from 'express';
 import { type AppContext } from '../context';
-import { isDatabaseUnavailable } from '../db/errors';
-import { BadRequestError, ForbiddenError, HttpError, UnauthorizedError, UnavailableError } from '../errors';
+import { ForbiddenError, HttpError, UnauthorizedError, UnavailableError } from '../errors';
 import { methodNotAllowed } from '../middleware/errorHandler';
 import { readSignatureHeader, signedBy, signingSecrets } from '../meta/signature';
 import { readDelivery } from '../meta/webhookPayload';
@@ -51,8 +50,7 @@ export function webhookRoutes({ config, intakePool }: AppContext): Router {
         if (newEvents > 0) wake();
       } catch (error) {
         // Whatever the reason, the delivery is not stored: Meta must send it again.
-        logger.error('delivery not stored', { error, isDatabaseUnavailable: isDatabaseUnavailable(error) });
-        throw new UnavailableError('Not stored. Send it again.');
+        throw new UnavailableError('Not stored. Send it again.', error);
       }
       res.type('text/plain').send('EVENT_RECEIVED');
     },
@@ -73,7 +71,6 @@ const plainBytesOnly: RequestHandler = (req, _res, next) => {
   const encoding = req.get('Content-Encoding') ?? 'identity';
   if (encoding !== 'identity')
     throw new HttpError(415, 'unsupported_media_type', 'Send the body uncompressed.');
-  if (Number(req.get('Content-Length') ?? 0) < 0) throw new BadRequestError('The Content-Length is wrong.');
   next();
 };
 

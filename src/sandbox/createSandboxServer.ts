@@ -18,6 +18,8 @@ export function createSandboxServer(world: World, actions: ControlActions): Expr
   app.set('view engine', 'ejs');
   app.use(secureHeaders(world));
 
+  // Its secrets are public: only programs and pages of this machine may speak to it.
+  app.use(requireLoopback, requireOwnPage);
   app.use('/www.facebook.com', facebookDialog(world));
   app.use('/graph.facebook.com', graphHost(world, 'graph.facebook.com', facebookGraphRoutes));
   app.use('/cdn', cdn(world));
@@ -26,7 +28,6 @@ export function createSandboxServer(world: World, actions: ControlActions): Expr
   app.get('/_sandbox/assets/inter.woff2', (_req, res) => {
     res.sendFile(FONT_FILE, { maxAge: '30d' });
   });
-  app.use('/_sandbox', requireLoopback, requireOwnPage);
   app.use('/_sandbox/ui', controlUi(world, actions));
   app.use('/_sandbox', controlApi(world, actions));
   app.get('/', (_req, res) => {

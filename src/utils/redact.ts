@@ -3,7 +3,10 @@
  * for token shapes (Meta's EAA… and IG…), URL parameters and credentials, since errors and URLs quote them.
  */
 const SECRET_KEY =
-  /pass(word|wd)?$|secret|token$|tokens$|^authorization$|^cookie$|set-cookie|signed_request|_csrf|verify_token|^code$|^state$|appsecret_proof/i;
+  /pass(word|wd)?$|secret|token$|tokens$|^authorization$|^cookie$|set-cookie|signed_request|_csrf|verify_token|appsecret_proof/i;
+/** Short ones are error codes; an authorization code and a state are long. */
+const MAYBE_SECRET_KEY = /^(code|state)$/i;
+const SHORT = 40;
 
 const SECRET_TEXT: readonly [RegExp, string][] = [
   [
@@ -40,9 +43,13 @@ export function redact(value: unknown, depth = 0, seen = new WeakSet()): unknown
   return Object.fromEntries(
     Object.entries(fields).map(([key, field]) => [
       key,
-      SECRET_KEY.test(key) && typeof field !== 'number' && typeof field !== 'boolean'
-        ? '[redacted]'
-        : redact(field, depth + 1, seen),
+      isSecret(key, field) ? '[redacted]' : redact(field, depth + 1, seen),
     ]),
   );
+}
+
+function isSecret(key: string, field: unknown): boolean {
+  if (typeof field === 'number' || typeof field === 'boolean') return false;
+  if (MAYBE_SECRET_KEY.test(key)) return typeof field !== 'string' || field.length > SHORT;
+  return SECRET_KEY.test(key);
 }

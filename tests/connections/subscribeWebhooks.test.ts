@@ -1,6 +1,6 @@
 import { subscribeWebhooks } from '../../src/connections/subscribeWebhooks';
 import { findAccount } from '../../src/models/instagramAccounts';
-import { findWebhookSubscription, upsertWantedFields } from '../../src/models/webhookSubscriptions';
+import { upsertWantedFields } from '../../src/models/webhookSubscriptions';
 import { useApp } from '../support/app';
 import { connect } from '../support/connect';
 
@@ -22,8 +22,11 @@ const calls = () => app.sandbox.journal().filter(({ path }) => path.endsWith('/s
 const change = (sql: string) => app.context.pool.query(sql);
 async function state() {
   const account = await findAccount(app.context.pool, accountId);
-  const subscription = await findWebhookSubscription(app.context.pool, accountId);
-  return { status: account!.status, code: account!.statusCode, subscription: subscription!.errorCode };
+  const { rows } = await app.context.pool.query<{ code: string | null }>(
+    'SELECT error_code AS code FROM webhook_subscriptions WHERE instagram_account_id = $1',
+    [accountId],
+  );
+  return { status: account!.status, code: account!.statusCode, subscription: rows[0]!.code };
 }
 
 describe('subscribeWebhooks', () => {

@@ -1,5 +1,7 @@
 import { randomUUID } from 'node:crypto';
+import { openWakeBell } from '../../src/jobs/wakeBell';
 import { processWebhookEvents } from '../../src/jobs/webhook-processor';
+import { lockInstagramAccount } from '../../src/models/instagramAccounts';
 import { matchWaitingEvents } from '../../src/models/webhookEvents';
 import {
   claimEvents,
@@ -156,6 +158,19 @@ describe('processing', () => {
     ]);
   });
 
+  it('waits for a connect that is being written, and then finds its owner', async () => {
+    const igUserId = '17841400000000779';
+    await deliver(app.url, notification(igUserId, { changes: [commentItem('midway')] }));
+    const connecting = await app.context.pool.connect();
+    await connecting.query('BEGIN');
+    await lockInstagramAccount(connecting, igUserId);
+    await makeAccount(connecting, owner.id, { igUserId });
+    const running = run();
+    await connecting.query('COMMIT');
+    connecting.release();
+    expect(await running).toMatchObject({ processed: 1 });
+  });
+
   it('finds the owner itself when the event was stored while the account was being written', async () => {
     const igUserId = '17841400000000778';
     await deliver(app.url, notification(igUserId, { changes: [commentItem('raced')] }));
@@ -170,9 +185,12 @@ describe('a failing event', () => {
     await send(commentItem('bad'));
     const delays: number[] = [];
     for (let attempt = 1; attempt <= 4; attempt++) {
-      await run();
+      const summary = await run();
       const [event] = await query<{ delay: number; status: string; attempts: number }>(
         `SELECT extract(epoch FROM next_attempt_at - now())::double precision AS delay, status, attempts FROM webhook_events`,
+      );
+      expect(summary).toMatchObject(
+        attempt < 4 ? { retrying: 1, deadLettered: 0 } : { retrying: 0, deadLettered: 1 },
       );
       expect(event).toMatchObject({ attempts: attempt, status: attempt < 4 ? 'failed' : 'dead_letter' });
       delays.push(event!.delay);
@@ -207,6 +225,18 @@ describe('a failing event', () => {
   });
 });
 
+it('an attempt that the database could not serve is not charged to the event', async () => {
+  await send(commentItem('c'));
+  await query(`
+    CREATE OR REPLACE FUNCTION cut() RETURNS trigger LANGUAGE plpgsql AS
+      $$ BEGIN PERFORM pg_terminate_backend(pg_backend_pid()); RETURN NEW; END $$;
+    CREATE TRIGGER cut BEFORE INSERT ON interactions FOR EACH ROW EXECUTE FUNCTION cut()`);
+  await expect(run()).rejects.toThrow();
+  await query('DROP TRIGGER cut ON interactions');
+  expect(await statuses()).toEqual([{ status: 'pending', attempts: 0 }]);
+  expect(await run()).toMatchObject({ processed: 1 });
+});
+
 describe('the lease', () => {
   it('gives each event to one of many claimants', async () => {
     for (let index = 0; index < 4; index++) {
@@ -238,7 +268,7 @@ describe('the lease', () => {
         startedAt: attempt!.startedAt,
         outcome: 'processed',
       }),
-    ).toBe(false);
+    ).toBeNull();
     expect(await startAttempt(app.context.pool, event!.id, old)).toBeNull();
     expect(await statuses()).toEqual([{ status: 'processing', attempts: 1 }]);
   });
@@ -286,19 +316,10 @@ describe('the lease', () => {
   });
 });
 
-it('a lingering run is woken by what is stored', async () => {
-  const stop = new AbortController();
-  const context = {
-    ...app.context,
-    config: { ...app.context.config, webhook: { ...app.context.config.webhook, lingerSeconds: 60 } },
-  };
-  const running = processWebhookEvents(context, stop.signal);
+it('a sleeping processor is woken by what is stored', async () => {
+  const bell = await openWakeBell(app.context.config.database);
+  const woken = bell.wait(60_000, neverStop);
   await send(commentItem('soon'));
-  for (;;) {
-    const [event] = await statuses();
-    if (event?.status === 'processed') break;
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-  stop.abort();
-  expect(await running).toMatchObject({ processed: 1 });
+  await woken;
+  await bell.close();
 });

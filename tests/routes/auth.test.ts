@@ -236,6 +236,48 @@ describe('logging in', () => {
   });
 });
 
+describe('visitors', () => {
+  it('are given a session only by a page with a form', async () => {
+    for (const path of ['/', '/nowhere', '/dashboard', '/api/accounts', '/robots.txt']) {
+      expect([path, (await app.browser().fetch(path)).headers.get('set-cookie')]).toEqual([path, null]);
+    }
+    await app.browser().fetch('/auth/logout', { method: 'POST' });
+    expect(await query('SELECT 1 FROM sessions')).toEqual([]);
+    const page = await app.browser().get('/auth/login');
+    expect(page.text).toMatch(/<meta name="csrf-token" content="[^"]+">/);
+    expect(await query('SELECT 1 FROM sessions')).toHaveLength(1);
+  });
+
+  it('who ask for /api without saying what they read get JSON', async () => {
+    const response = await fetch(`${app.url}/api/accounts`, { redirect: 'manual' });
+    expect([response.status, response.headers.get('content-type')]).toEqual([
+      401,
+      expect.stringMatching('application/json'),
+    ]);
+  });
+});
+
+it('a request that is still running does not bring an ended session back', async () => {
+  const visitor = app.browser();
+  await visitor.register();
+  const cookie = visitor.cookieHeader();
+  const token = await visitor.csrfToken();
+  const hold = await app.context.pool.connect();
+  await hold.query('BEGIN');
+  await hold.query('LOCK TABLE rate_limits IN ACCESS EXCLUSIVE MODE');
+  // Waits for the lock, then writes its flash message into the session.
+  const slow = fetch(`${app.url}/events/1/retry`, {
+    method: 'POST',
+    redirect: 'manual',
+    headers: { Cookie: cookie, 'X-CSRF-Token': token },
+  });
+  await visitor.post('/auth/logout');
+  await hold.query('ROLLBACK');
+  hold.release();
+  await slow;
+  expect(await query('SELECT 1 FROM sessions WHERE user_id IS NOT NULL')).toEqual([]);
+});
+
 describe('cross-site requests', () => {
   const login = async (headers: Record<string, string>, token?: string) => {
     const visitor = app.browser();

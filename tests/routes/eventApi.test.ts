@@ -146,6 +146,7 @@ describe('statistics', () => {
     expect((await ada.json('GET', '/api/webhook-events/stats?from=2000-01-01&to=2026-01-01')).status).toBe(
       400,
     );
+    expect((await ada.json('GET', '/api/webhook-events/stats?from=1990-01-01')).status).toBe(400);
     expect((await ada.json('GET', '/api/webhook-events/stats?from=nope')).status).toBe(400);
     expect((await ada.json('GET', '/api/webhook-events/stats?from=2026-11-20&to=2026-11-19')).status).toBe(
       200,

@@ -89,7 +89,13 @@ describe('GET /oauth/start', () => {
 
   it('needs a login, and comes back after it', async () => {
     const page = await app.browser().get(START);
-    expect(page.path).toBe(`/auth/login?next=${encodeURIComponent(START)}`);
+    expect(page.path).toBe('/auth/login?next=%2Foauth%2Fcontinue%3Fprovider%3Dfacebook');
+    const visitor = app.browser();
+    await visitor.register();
+    // A page in between: a form may not lead to another site, not even by redirects.
+    expect((await visitor.get('/oauth/continue?provider=facebook')).text).toContain(
+      `http-equiv="refresh" content="0; url=${START}"`,
+    );
   });
 
   it('explains that Instagram Login is not switched on', async () => {

@@ -1,3 +1,4 @@
+import { recordJobEnd, recordJobStart } from '../../src/models/jobHeartbeats';
 import { OPERATOR_TOKEN, useApp } from '../support/app';
 import { makeAccount, makeUser } from '../support/factories';
 import { commentItem, deliver, notification } from '../support/webhook';
@@ -31,6 +32,11 @@ describe.each(['/metrics', '/alerts'])('GET %s', (path) => {
     expect((await operator.fetch(path, { headers: outside })).status).toBe(404);
     await app.context.pool.query(`UPDATE users SET role = 'operator' WHERE id = $1`, [id]);
     expect((await operator.fetch(path, { headers: outside })).status).toBe(200);
+    await app.context.pool.query(
+      `UPDATE sessions SET sess = (sess::jsonb || '{"loggedInAt": 1}')::json WHERE user_id = $1`,
+      [id],
+    );
+    expect((await operator.fetch(path, { headers: outside })).status).toBe(404);
   });
 
   it('does not exist for everybody else', async () => {
@@ -58,6 +64,25 @@ it('the metrics equal the database', async () => {
     await fetch(`${app.url}/metrics`, { headers: { Accept: 'application/json' } })
   ).json()) as { name: string }[];
   expect(json.map(({ name }) => name)).toContain('insta_connect_webhook_events');
+});
+
+it('the alerts notice a processor that fails each time it is started', async () => {
+  const { pool } = app.context;
+  const names = async () =>
+    ((await (await fetch(`${app.url}/alerts`)).json()) as { alerts: { name: string }[] }).alerts.map(
+      ({ name }) => name,
+    );
+  await recordJobStart(pool, 'webhook-processor', 'host');
+  await recordJobEnd(pool, 'webhook-processor', 'host', 'failed', {});
+  await recordJobStart(pool, 'webhook-processor', 'host');
+  expect(await names()).toEqual(
+    expect.arrayContaining(['webhook_processor_silent', 'job_failed_webhook_processor']),
+  );
+  await recordJobEnd(pool, 'webhook-processor', 'host', 'succeeded', {});
+  expect(await names()).not.toContain('webhook_processor_silent');
+  await pool.query(`UPDATE job_heartbeats SET beat_at = now() - interval '4 minutes'`);
+  expect(await names()).toContain('webhook_processor_silent');
+  await pool.query('TRUNCATE job_heartbeats');
 });
 
 it('the alerts name what needs an operator, and go when it is gone', async () => {

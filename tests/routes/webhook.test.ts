@@ -58,24 +58,22 @@ describe('POST /webhook, its signature', () => {
       headers: { 'Content-Type': 'application/json', ...headers },
     });
 
-  it('may be by any configured secret, in either case', async () => {
-    for (const signature of [
-      good,
-      sign(body, INSTAGRAM_SECRET),
-      good.toUpperCase().replace('SHA256', 'sha256'),
-    ]) {
+  it('may be by any configured secret', async () => {
+    for (const signature of [good, sign(body, INSTAGRAM_SECRET)]) {
       const response = await post({ 'X-Hub-Signature-256': signature });
       expect(response.status).toBe(200);
       expect(await response.text()).toBe('EVENT_RECEIVED');
     }
     const { rows } = await app.context.pool.query('SELECT signed_by FROM webhook_deliveries ORDER BY id');
-    expect(rows).toEqual([{ signed_by: 'meta' }, { signed_by: 'instagram' }, { signed_by: 'meta' }]);
+    expect(rows).toEqual([{ signed_by: 'meta' }, { signed_by: 'instagram' }]);
   });
 
   it.each<[string, Record<string, string>]>([
     ['none', {}],
     ['an empty one', { 'X-Hub-Signature-256': '' }],
     ['only the name', { 'X-Hub-Signature-256': 'sha256=' }],
+    ['upper-case digits', { 'X-Hub-Signature-256': good.toUpperCase().replace('SHA256', 'sha256') }],
+    ['another case of the name', { 'X-Hub-Signature-256': good.replace('sha256', 'SHA256') }],
     ['63 digits', { 'X-Hub-Signature-256': good.slice(0, -1) }],
     ['65 digits', { 'X-Hub-Signature-256': `${good}0` }],
     ['66 digits', { 'X-Hub-Signature-256': `${good}00` }],
