@@ -15,7 +15,7 @@ import {
 import { findEncryptedPage } from '../models/pages';
 import { listRefreshAttempts } from '../models/tokenRefreshLog';
 import { recordConfirmedFields } from '../models/webhookSubscriptions';
-import { judge, markLoginDead } from './connectionStatus';
+import { confirmDeath, judge, markLoginDead } from './connectionStatus';
 import { openPageToken, openUserToken, StoredTokenError } from './storedTokens';
 import { missingFields } from './subscribeWebhooks';
 
@@ -102,10 +102,11 @@ async function checkToken(
 
 /** The Page's token, the Instagram account behind it, and whether events come. */
 async function checkPage(
-  { config, graph, pool }: AppContext,
+  context: AppContext,
   account: WholeAccount,
   signal: AbortSignal,
 ): Promise<[CheckLine, CheckLine, CheckLine]> {
+  const { config, graph, pool } = context;
   const appFields = readAppFields(graph, { signal }).then(appFieldsLine, (error: unknown) => {
     if (!(error instanceof MetaApiError)) throw error;
     return unknown('appFields', refusalOf(error));
@@ -117,7 +118,7 @@ async function checkPage(
     const pageToken = openPageToken(config.tokenKeys, page);
     const instagram = fetchInstagramProfile(graph, account.igUserId, pageToken, { signal }).then(
       () => passed('instagram'),
-      (error: unknown) => lineOf('instagram', error),
+      (error: unknown) => pageLine(context, 'instagram', pageToken, error, signal),
     );
     const subscription = readInstalledFields(graph, { pageId: page.pageId, pageToken }, { signal }).then(
       async (confirmed) => {
@@ -125,12 +126,25 @@ async function checkPage(
         await recordConfirmedFields(pool, account.id, confirmed, code);
         return code === null ? passed('subscription') : failed('subscription', code);
       },
-      (error: unknown) => lineOf('subscription', error),
+      (error: unknown) => pageLine(context, 'subscription', pageToken, error, signal),
     );
     return await Promise.all([instagram, subscription, appFields]);
   } catch (error) {
     return [lineOf('instagram', error), unknown('subscription', null), await appFields];
   }
+}
+
+/** A dead Page token is believed when debug_token says the same. */
+async function pageLine(
+  context: AppContext,
+  key: 'instagram' | 'subscription',
+  pageToken: string,
+  error: unknown,
+  signal: AbortSignal,
+): Promise<CheckLine> {
+  if (!(error instanceof MetaApiError) || error.action !== 'reconnect') return lineOf(key, error);
+  const death = await confirmDeath(context, pageToken, error, signal);
+  return death === null ? unknown(key, 'meta_unreachable') : failed(key, death);
 }
 
 function appFieldsLine(fields: string[] | null): CheckLine {
@@ -157,12 +171,7 @@ function lineOf(key: CheckLine['key'], error: unknown): CheckLine {
 
 /** Not every rejection says something of the connection: one of our secret's proof looks the same for everybody. */
 function isAnswer(error: MetaApiError): boolean {
-  const { action } = error;
-  return (
-    action === 'reconnect' ||
-    action === 'permission' ||
-    (action === 'reject' && failureOf(error) !== 'meta_refused')
-  );
+  return error.action === 'permission' || (error.action === 'reject' && failureOf(error) !== 'meta_refused');
 }
 
 /** After 90 days without a login Meta calls it a missing permission, while all of them are still granted. */

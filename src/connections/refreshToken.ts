@@ -18,8 +18,9 @@ export interface RefreshResult {
 /** Longer than all calls of one refresh together, and of the few that wait behind it. */
 export const REFRESH_LEASE_SECONDS = 120;
 
-const HOUR_SECONDS = 3600;
-const DAY_SECONDS = 24 * HOUR_SECONDS;
+/** Shorter than the hour between two runs, or the next one would pass it over. */
+const RETRY_SECONDS = 55 * 60;
+const DAY_SECONDS = 24 * 3600;
 
 /**
  * Renews a claimed login's token. Meta is asked outside any transaction; the answer counts only while the claim does,
@@ -93,7 +94,7 @@ async function fail(
   error: Error,
 ): Promise<RefreshResult> {
   const asked = error instanceof MetaApiError ? (error.retryAfterSeconds ?? 0) : 0;
-  const waitSeconds = Math.min(DAY_SECONDS, Math.max(HOUR_SECONDS, asked));
+  const waitSeconds = Math.min(DAY_SECONDS, Math.max(RETRY_SECONDS, asked));
   const outcome = await transaction(pool, async (db) => {
     const isOurs = await postponeRefresh(db, claim, { waitSeconds, isFailure: true });
     const result = isOurs ? ('failed' as const) : ('superseded' as const);

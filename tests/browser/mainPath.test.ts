@@ -100,6 +100,14 @@ describe.each([
     await look('8-account');
     await page.goto(`${server.url}/nowhere`);
     await look('9-not-found');
+
+    // Whose session ran out before pressing Connect still gets to Meta's dialog.
+    await page.context().clearCookies();
+    await page.goto(`${server.url}/oauth/start?provider=facebook`);
+    await page.getByLabel('E-mail').fill(`${name}@example.com`);
+    await page.getByLabel('Password').first().fill('correct horse battery');
+    await page.locator('main').getByRole('button', { name: 'Log in' }).click();
+    await page.waitForURL('**/dialog/oauth**');
     expect(problems.filter((problem) => !problem.includes('404'))).toEqual([]);
   });
 });

@@ -1,6 +1,7 @@
 import { watchSubscriptions } from '../../src/connections/watchSubscriptions';
+import { logger } from '../../src/utils/logger';
 import { useApp } from '../support/app';
-import { connect } from '../support/connect';
+import { connect, START } from '../support/connect';
 
 const app = useApp({ sandbox: true, env: { RATE_LIMIT_SCALE: '100' } });
 const BAR_PAGE = '104455667788990';
@@ -71,6 +72,22 @@ describe('watchSubscriptions', () => {
     expect(await status()).toBe('active');
     const { rows } = await app.context.pool.query('SELECT confirmed FROM webhook_subscriptions');
     expect(rows).toEqual([{ confirmed: ['feed'] }]);
+  });
+
+  it('looks at the others when one breaks off', async () => {
+    await app.context.pool.query('TRUNCATE users CASCADE');
+    const browser = app.browser();
+    await browser.register();
+    await connect(browser, {}, `${START}&rerequest=1`);
+    await anHourPasses();
+    const { graph } = app.context;
+    const get: typeof graph.get = (call) =>
+      call.path.startsWith(`/${BAR_PAGE}/`) ? Promise.reject(new Error('a bug')) : graph.get(call);
+    const log = jest.spyOn(logger, 'error');
+    const summary = await watchSubscriptions({ ...app.context, graph: { ...graph, get } }, neverStop);
+    expect(summary).toEqual({ confirmed: 1, repaired: 0, failed: 1 });
+    expect(log).toHaveBeenCalledTimes(1);
+    log.mockRestore();
   });
 
   it('leaves dead and ended connections alone', async () => {

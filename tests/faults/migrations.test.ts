@@ -25,7 +25,7 @@ describe.each([
     const endings = await Promise.all(Array.from({ length: count }, () => migrate(database).ended));
     expect(endings.filter(({ code, stderr }) => code !== 0 || stderr !== '')).toEqual([]);
     const [applied, ...idle] = endings
-      .map(({ stdout }) => stdout)
+      .map(({ stdout }) => stdout.replace(/^Database \S+ at \S+\n/, ''))
       .sort((left, right) => right.length - left.length);
     const expected = migrationNames()
       .slice(existing)

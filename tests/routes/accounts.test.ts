@@ -1,5 +1,6 @@
 import { openUserToken } from '../../src/connections/storedTokens';
 import { findEncryptedUserToken } from '../../src/models/metaAccounts';
+import { claimRefresh } from '../../src/models/tokenRefreshes';
 import { useApp } from '../support/app';
 import { type Browser } from '../support/browser';
 import { ADA, connect, START } from '../support/connect';
@@ -164,7 +165,16 @@ describe('POST /accounts/:id/check', () => {
     expect(page.text).toContain('Access is valid');
     expect(page.text).toContain('Meta confirms the notifications');
     expect(page.text).toContain('The app is subscribed to Instagram at Meta');
+    expect(page.text).toMatch(/Access lasts until \d+ \w+ 20\d\d/);
     expect(await account()).toEqual({ status: 'active', code: null });
+  });
+
+  it('names the fields the app is not subscribed to', async () => {
+    const { browser, path } = await owner();
+    const subscription = app.sandbox.state.subscriptions.find(({ object }) => object === 'instagram')!;
+    subscription.fields = subscription.fields.filter(({ name }) => name !== 'comments');
+    const page = await browser.post(`${path}/check`);
+    expect(page.text).toContain('The app is not subscribed at Meta to: comments');
   });
 
   it('finds a dead token, and that it came back to life', async () => {
@@ -244,6 +254,37 @@ describe('POST /accounts/:id/refresh', () => {
     const page = await browser.post(`${path}/refresh`);
     expect(page.text).toContain('Your Facebook password was changed');
     expect(await account()).toEqual({ status: 'needs_reconnect', code: 'password_changed' });
+  });
+
+  it('promises nothing that the hourly run does not do', async () => {
+    const { browser, path } = await owner();
+    await ageToken();
+    app.sandbox.addFault({ match: { path: '/oauth/access_token' }, action: 'transient' });
+    const page = await browser.post(`${path}/refresh`);
+    expect(page.text).toContain('Renewing did not work this time.');
+    expect(page.text).not.toContain('within the hour');
+  });
+
+  it('offers a new login, and no renewal, once access has ended', async () => {
+    const { browser, path } = await owner();
+    await ageToken();
+    await app.context.pool.query(`UPDATE meta_accounts SET token_expires_at = now() - interval '1 second'`);
+    const page = await browser.post(`${path}/refresh`);
+    expect(page.text).toContain('Reconnect instead.');
+    expect(page.text).not.toContain('being renewed at this moment');
+  });
+
+  it.each([
+    ['ended', `token_expires_at = now() - interval '1 second'`],
+    ['ended', `status = 'needs_reconnect'`],
+    ['young', `token_issued_at = now() - interval '23 hours'`],
+    ['busy', `refresh_lease_token = gen_random_uuid(), refresh_lease_until = now() + interval '1 minute'`],
+  ])('cannot be claimed when %s: %s', async (obstacle, change) => {
+    await owner();
+    await ageToken();
+    await app.context.pool.query(`UPDATE meta_accounts SET ${change}`);
+    const [login] = await rows('SELECT id FROM meta_accounts');
+    expect(await claimRefresh(app.context.pool, String(login!['id']), 60)).toBe(obstacle);
   });
 
   it('renews once when pressed twice at the same time', async () => {
