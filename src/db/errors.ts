@@ -1,3 +1,5 @@
+import { isNativeError } from 'node:util/types';
+
 /** Classes of PostgreSQL errors that mean that the server or the way to it is gone, or has no room. */
 const AWAY = /^(08|53|57P|58)/;
 /** And those that mean "not now": time-outs, locks, deadlocks. */
@@ -12,19 +14,18 @@ export function isDatabaseUnavailable(error: unknown): boolean {
 
 /** True when the database cannot be reached, whatever the request: never the request's own fault. */
 export function isDatabaseAway(error: unknown): boolean {
-  if (!(error instanceof Error)) return false;
-  const state = sqlStateOf(error);
-  if (state !== null) return AWAY.test(state);
+  if (!isNativeError(error)) return false;
   const { code } = error as { code?: unknown };
-  return typeof code === 'string' ? AWAY_CODES.includes(code) : AWAY_TEXT.test(error.message);
+  if (typeof code !== 'string') return AWAY_TEXT.test(error.message);
+  return AWAY_CODES.includes(code) || AWAY.test(sqlStateOf(error) ?? '');
 }
 
 function sqlStateOf(error: unknown): string | null {
   const { code } = (error ?? {}) as { code?: unknown };
-  return typeof code === 'string' && /^[0-9A-Z]{5}$/.test(code) ? code : null;
+  return typeof code === 'string' && /^[0-9A-Z]{5}$/.test(code) && !AWAY_CODES.includes(code) ? code : null;
 }
 
 /** True when a UNIQUE constraint refused the row. */
 export function isUniqueViolation(error: unknown): boolean {
-  return error instanceof Error && (error as { code?: unknown }).code === '23505';
+  return sqlStateOf(error) === '23505';
 }

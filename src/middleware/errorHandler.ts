@@ -72,29 +72,22 @@ const BODY_MESSAGES: Readonly<Record<number, string>> = {
 };
 
 const TITLED = new Set([400, 401, 403, 404, 405, 409, 413, 415, 422, 429, 500, 503]);
-/** Codes with a text of their own in the catalogue; the others say below 500 what exactly was wrong. */
-const GENERAL_CODES = new Set([
-  'not_found',
-  'internal',
-  'unavailable',
-  'too_many_requests',
-  'csrf',
-  'cross_site',
-  'unauthorized',
-]);
 
-/** The catalogue and the formats are there unless the error came before them. */
-function messageFor(
-  { t, format }: { t?: TFunction; format?: Format },
-  code: string,
-  known: HttpError | null,
-): string {
+/** There unless the error came before them. */
+interface PageTexts {
+  t?: TFunction;
+  exists?: (key: string) => boolean;
+  format?: Format;
+}
+
+/** What the catalogue says of the code; without an entry, below 500, what exactly was wrong. */
+function messageFor({ t, exists, format }: PageTexts, code: string, known: HttpError | null): string {
   const isOurs = known === null || known.status >= 500;
-  if (t !== undefined && (isOurs || GENERAL_CODES.has(code))) {
-    const wait = format?.duration((known?.retryAfterSeconds ?? 60) * 1000);
-    return t(`errors:message.${GENERAL_CODES.has(code) ? code : 'internal'}`, { wait });
-  }
-  return isOurs ? 'Something went wrong on our side. Try again in a moment.' : known.message;
+  if (t === undefined || exists === undefined)
+    return isOurs ? 'Something went wrong on our side. Try again in a moment.' : known.message;
+  const wait = format?.duration((known?.retryAfterSeconds ?? 60) * 1000);
+  if (exists(`errors:message.${code}`)) return t(`errors:message.${code}`, { wait, detail: known?.message });
+  return isOurs ? t('errors:message.internal') : known.message;
 }
 
 function titleFor(t: TFunction | undefined, status: number): string {

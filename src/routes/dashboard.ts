@@ -36,7 +36,7 @@ export function dashboardRoutes({ pool }: AppContext): Router {
       listSparklines(pool, userId),
       listEvents(pool, viewer, NO_FILTERS, { cursor: null, offset: 0, limit: 8 }),
     ]);
-    const steps = stepsFor(accounts, stats);
+    const steps = stepsFor(accounts, stats, t);
     res.render('dashboard', {
       verdict: verdictFor(t, accounts, stats),
       accounts: accounts.map((account) => ({
@@ -65,7 +65,7 @@ export function dashboardRoutes({ pool }: AppContext): Router {
       listAccountsByUser(pool, userId),
       getEventTotals(pool, { userId, isOperator: false }, EVERYTHING),
     ]);
-    res.render('onboarding', { steps: stepsFor(accounts, stats) });
+    res.render('onboarding', { steps: stepsFor(accounts, stats, res.locals['t'] as TFunction) });
   });
 
   return router;
@@ -75,9 +75,11 @@ interface Step {
   key: 'account' | 'connected' | 'subscribed' | 'first_event';
   done: boolean;
   href: string | null;
+  /** Why it is not done yet, where we know. */
+  missing?: string | undefined;
 }
 
-function stepsFor(accounts: WholeAccount[], stats: EventTotals): Step[] {
+function stepsFor(accounts: WholeAccount[], stats: EventTotals, t: TFunction): Step[] {
   const live = accounts.filter(({ status }) => status !== 'disconnected');
   const [first] = live;
   return [
@@ -87,6 +89,7 @@ function stepsFor(accounts: WholeAccount[], stats: EventTotals): Step[] {
       key: 'subscribed',
       done: live.some(({ confirmedFields }) => confirmedFields.length > 0),
       href: first === undefined ? null : `/accounts/${first.id}`,
+      missing: first?.subscriptionCode ? explainFailure(t, first.subscriptionCode).what : undefined,
     },
     { key: 'first_event', done: stats.total > 0, href: live.length === 0 ? null : '/events' },
   ];

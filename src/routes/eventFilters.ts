@@ -90,7 +90,7 @@ export function readRange(query: Request['query']): {
   const { from, to, accountId } = parse(RangeSchema, query);
   const until = to ?? new Date();
   if (from !== undefined && until.getTime() - from.getTime() > LONGEST_RANGE_MS)
-    throw new BadRequestError('from and to may be a year apart at most.');
+    throw new BadRequestError('from and to may be a year apart at most.', 'invalid_query');
   return { from: from ?? null, to: to ?? null, accountId: accountId ?? null };
 }
 

@@ -130,7 +130,7 @@ const LONGEST_CODE = 4096;
 /** @throws BadRequestError */
 function readStart(req: Request): z.infer<typeof StartSchema> {
   const query = StartSchema.safeParse(req.query);
-  if (!query.success) throw new BadRequestError('This address needs ?provider=facebook.');
+  if (!query.success) throw new BadRequestError('This address needs ?provider=facebook.', 'provider_missing');
   return query.data;
 }
 

@@ -26,7 +26,7 @@ export function siteRoutes({ config }: AppContext): Router {
 
   router.post('/settings/theme', (req, res) => {
     const form = ThemeFormSchema.safeParse(req.body ?? {});
-    if (!form.success) throw new BadRequestError('The theme is light, dark or system.');
+    if (!form.success) throw new BadRequestError('The theme is light, dark or system.', 'invalid_theme');
     res.cookie(THEME_COOKIE, form.data.theme, {
       maxAge: YEAR_MS,
       sameSite: 'lax',

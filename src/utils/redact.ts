@@ -1,3 +1,5 @@
+import { isNativeError } from 'node:util/types';
+
 /**
  * Secrets must not reach a log, a database column or a page. Keys that carry them are blanked, and strings are searched
  * for token shapes (Meta's EAA… and IG…), URL parameters and credentials, since errors and URLs quote them.
@@ -36,7 +38,7 @@ export function redact(value: unknown, depth = 0, seen = new WeakSet()): unknown
   if (Buffer.isBuffer(value)) return `[buffer ${value.length}]`;
   if (Array.isArray(value)) return value.slice(0, 100).map((item) => redact(item, depth + 1, seen));
   const fields: Record<string, unknown> = { ...value };
-  if (value instanceof Error) {
+  if (isNativeError(value)) {
     for (const key of ['name', 'message', 'stack', 'cause'] as const)
       if (value[key] !== undefined) fields[key] = value[key];
   }

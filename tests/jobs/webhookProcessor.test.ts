@@ -129,7 +129,7 @@ describe('processing', () => {
     for (let order = 0; order < 10; order++) {
       await query('TRUNCATE webhook_events, interactions CASCADE');
       const shuffled = items
-        .map((item) => ({ item, key: Math.random() }))
+        .map((item, index) => ({ item, key: Math.sin((order + 1) * (index + 7) * 12.9898) }))
         .sort((left, right) => left.key - right.key);
       for (const { item } of shuffled) {
         await send(item);

@@ -9,20 +9,6 @@ const outside = { 'X-Forwarded-For': '203.0.113.9' };
 const status = async (path: string, headers: Record<string, string> = {}) =>
   (await fetch(`${app.url}${path}`, { headers })).status;
 
-describe('GET /health', () => {
-  it('says four things, without a session', async () => {
-    const response = await fetch(`${app.url}/health`);
-    expect(response.status).toBe(200);
-    expect(response.headers.get('set-cookie')).toBeNull();
-    expect(await response.json()).toEqual({
-      status: 'healthy',
-      timestamp: expect.stringMatching(/Z$/),
-      uptime: expect.any(Number),
-      environment: 'test',
-    });
-  });
-});
-
 describe.each(['/metrics', '/alerts'])('GET %s', (path) => {
   it('is for programs on this machine, the token and operators', async () => {
     expect(await status(path)).toBe(200);
