@@ -286,6 +286,7 @@ describe('POST /webhook, who it is for', () => {
 
   it('needs no session, opens none, and is never limited', async () => {
     const locked = await app.context.pool.connect();
+    await locked.query('SET idle_in_transaction_session_timeout = 0'); // it only holds the lock
     await locked.query('BEGIN');
     await locked.query('LOCK TABLE sessions IN ACCESS EXCLUSIVE MODE');
     try {
@@ -302,7 +303,7 @@ describe('POST /webhook, who it is for', () => {
       }
     } finally {
       await locked.query('ROLLBACK');
-      locked.release();
+      locked.release(true);
     }
     expect(await count('sessions')).toBe(0);
     expect(await count('webhook_events')).toBe(500);
