@@ -4,7 +4,7 @@ import { type AppContext } from '../context';
 import { isDatabaseAway } from '../db/errors';
 import { type Db, transaction } from '../db/query';
 import { interpret } from '../meta/interpret';
-import { recordInteraction } from '../models/interactions';
+import { recordInteractions } from '../models/interactions';
 import { lockInstagramAccount, recordLastEvent } from '../models/instagramAccounts';
 import { adoptEvent } from '../models/webhookEvents';
 import {
@@ -160,7 +160,7 @@ async function applyEvent(db: Db, event: ClaimedEvent): Promise<'processed' | 'i
     isTest: event.isTest,
     occurredAt: event.occurredAt ?? event.receivedAt,
   };
-  await recordInteraction(db, source, interaction);
+  await recordInteractions(db, [{ source, interaction }]);
   return 'processed';
 }
 

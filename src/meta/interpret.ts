@@ -15,9 +15,10 @@ export interface Interaction {
   /** 0 is the original; the highest number known is what people read. */
   editNumber: number;
   isDeletion: boolean;
-  /** True for a state of which only the newest counts (a reaction, a read mark), false for a thing with a life. */
-  isState: boolean;
 }
+
+/** Kinds of which only the newest counts; the others are things with a life: created, edited, deleted. */
+export const STATE_KINDS: readonly string[] = ['reaction', 'seen', 'story_insights'];
 
 export interface InterpretedEvent {
   eventType: string;
@@ -39,7 +40,6 @@ const NOTHING: Omit<Interaction, 'kind' | 'externalId'> = {
   details: {},
   editNumber: 0,
   isDeletion: false,
-  isState: false,
 };
 
 /** Null when the event is understood to say nothing, or is of a kind that is kept and shown raw. */
@@ -106,7 +106,6 @@ function storyInsights(value: Json): Interaction | null {
     externalId: mediaId,
     threadId: mediaId,
     details: figures,
-    isState: true,
   };
 }
 
@@ -144,7 +143,6 @@ function messagingItem({ igUserId }: InterpretedEvent, item: Json): Interaction 
       body,
       details,
       isDeletion,
-      isState: true,
     };
   }
   if (isObject(item['read']) && sender !== null) {
@@ -153,7 +151,6 @@ function messagingItem({ igUserId }: InterpretedEvent, item: Json): Interaction 
       kind: 'seen',
       externalId: sender,
       parentExternalId: text(item['read']['mid']),
-      isState: true,
     };
   }
   return signal(base, item);
