@@ -23,7 +23,7 @@ import { metaCallbackRoutes } from './routes/metaCallbacks';
 import { oauthRoutes } from './routes/oauth';
 import { operationsRoutes } from './routes/operations';
 import { siteRoutes } from './routes/site';
-import { webhookRoutes } from './routes/webhook';
+import { webhookHandshakeRoute, webhookIntakeRoute } from './routes/webhook';
 import { PUBLIC_DIR, VIEWS_DIR } from './utils/paths';
 
 export interface AppState {
@@ -48,6 +48,7 @@ export function createApp(context: AppContext, state: AppState = { isShuttingDow
   app.set('trust proxy', 'loopback');
   app.disable('x-powered-by');
 
+  app.use(webhookIntakeRoute(context, () => state.isShuttingDown));
   app.use(requestLog);
   app.use((req, _res, next) => {
     // `OPTIONS *` and whole addresses are for proxies; sessions and routes understand paths alone.
@@ -62,7 +63,7 @@ export function createApp(context: AppContext, state: AppState = { isShuttingDow
 
   // Called by machines that have no cookie; a session or CSRF check above would open one for each call.
   app.use(healthRoutes(context, () => state.isShuttingDown));
-  app.use(webhookRoutes(context));
+  app.use(webhookHandshakeRoute(context));
 
   app.use(compression());
   const maxAge = config.isProduction ? '1h' : 0;

@@ -1,3 +1,4 @@
+import { EventEmitter, once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Client } from 'pg';
 import { type DatabaseConfig } from '../config';
@@ -6,8 +7,10 @@ import { WAKE_CHANNEL } from '../models/webhookQueue';
 import { logger } from '../utils/logger';
 
 export interface WakeBell {
-  /** Resolves when events were stored, at the latest after the time given, or when the signal is aborted. */
-  wait(milliseconds: number, signal: AbortSignal): Promise<void>;
+  /** How often it rang. Read it before looking for work, and no ring is missed. */
+  readonly rings: number;
+  /** Resolves once it rang more often than `seen`, at the latest after the time given, or when the signal is aborted. */
+  wait(seen: number, milliseconds: number, signal: AbortSignal): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -18,19 +21,30 @@ const CONNECT_TIMEOUT_MS = 2_000;
  * wait; until then the time limit does the waking.
  */
 export async function openWakeBell(database: DatabaseConfig): Promise<WakeBell> {
+  const bell = new EventEmitter().setMaxListeners(0);
+  let rings = 0;
   let client: Client | null = null;
-  let ring = nextRing();
+  let connecting: Promise<void> | null = null;
 
-  const connect = async () => {
+  const ring = () => {
+    rings++;
+    bell.emit('ring');
+  };
+
+  async function connect(): Promise<void> {
     const candidate = new Client({
       ...connectionOptions(database),
       application_name: 'insta-connect-demo bell',
       connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+      query_timeout: CONNECT_TIMEOUT_MS,
       keepAlive: true,
     });
-    candidate.on('error', () => (client = null));
-    candidate.on('end', () => (client = null));
-    candidate.on('notification', () => ring.resolve());
+    const lose = () => {
+      if (client === candidate) client = null;
+    };
+    candidate.on('error', lose);
+    candidate.on('end', lose);
+    candidate.on('notification', ring);
     try {
       await candidate.connect();
       await candidate.query(`LISTEN ${WAKE_CHANNEL}`);
@@ -39,31 +53,31 @@ export async function openWakeBell(database: DatabaseConfig): Promise<WakeBell> 
       logger.warn('cannot listen for new events, polling instead', { error: (error as Error).message });
       await candidate.end().catch(() => undefined);
     }
-  };
+  }
 
-  await connect();
+  async function reconnect(): Promise<void> {
+    connecting ??= connect().finally(() => (connecting = null));
+    await connecting;
+  }
+
+  await reconnect();
   return {
-    async wait(milliseconds, signal) {
-      if (client === null) await connect();
-      const timer = new AbortController();
-      const anyStop = AbortSignal.any([signal, timer.signal]);
+    get rings() {
+      return rings;
+    },
+    async wait(seen, milliseconds, signal) {
+      if (client === null) await reconnect();
+      if (rings > seen || signal.aborted) return;
+      const limit = new AbortController();
+      const end = AbortSignal.any([signal, limit.signal]);
       await Promise.race([
-        ring.promise,
-        sleep(Math.max(0, milliseconds), undefined, { signal: anyStop }).catch(() => undefined),
+        once(bell, 'ring', { signal: end }).catch(() => undefined),
+        sleep(Math.max(0, milliseconds), undefined, { signal: end }).catch(() => undefined),
       ]);
-      timer.abort();
-      ring = nextRing();
+      limit.abort();
     },
     async close() {
       await client?.end().catch(() => undefined);
     },
   };
-}
-
-function nextRing(): { promise: Promise<void>; resolve: () => void } {
-  let resolve: () => void = () => undefined;
-  const promise = new Promise<void>((done) => {
-    resolve = done;
-  });
-  return { promise, resolve };
 }

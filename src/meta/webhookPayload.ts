@@ -10,6 +10,8 @@ export interface WebhookItem {
   entryId: string | null;
   /** The name of the subscription field, whatever form the item came in. */
   eventType: string;
+  /** Whether its handler must ask Meta. */
+  lane: 'direct' | 'graph';
   dedupeKey: string;
   /** The item as Meta sent it; null when PostgreSQL's jsonb cannot hold it. */
   payload: string | null;
@@ -82,6 +84,7 @@ function itemOf(object: string | null, entry: Json, raw: unknown, form?: 'standb
     object,
     entryId,
     eventType,
+    lane: eventType === 'mentions' ? 'graph' : 'direct',
     // The Test button repeats constant ids: its events must neither be merged nor shadow real ones.
     dedupeKey: isTest
       ? `test:${randomUUID()}`
@@ -125,6 +128,7 @@ function unreadable(body: Buffer, parseError: string): ReadDelivery {
     object: null,
     entryId: null,
     eventType: 'unreadable',
+    lane: 'direct',
     dedupeKey: `raw:${createHash('sha256').update(body).digest('hex')}`,
     payload: null,
     occurredAt: null,

@@ -28,30 +28,58 @@ const FiguresSchema = z.object({
 /** What /metrics and /alerts say about the whole installation. Times are the database's. */
 export type Figures = z.infer<typeof FiguresSchema>;
 
-/** Open events are counted from their partial index and finished ones from the hourly counts. */
+/** From the hourly counts and from steps into indexes: its price does not grow with the number of events. */
 export function getFigures(db: Db): Promise<Figures> {
   return queryRow(
     db,
-    `WITH open_events AS (
-       SELECT status, count(*) AS count, min(received_at) FILTER (WHERE next_attempt_at <= now()) AS oldest
-       FROM webhook_events
-       WHERE status IN ('pending', 'processing', 'failed')
-       GROUP BY status
-     ), finished_events AS (
-       SELECT coalesce(sum(processed), 0) AS processed, coalesce(sum(dead_letter), 0) AS dead_letter
-       FROM webhook_event_stats
+    `WITH RECURSIVE counts AS (
+       SELECT coalesce(sum(received), 0) AS received, coalesce(sum(processed), 0) AS processed, coalesce(sum(dead_letter), 0) AS dead_letter
+       FROM (
+         SELECT received, processed, dead_letter FROM webhook_event_stats WHERE hour = '-infinity'
+         UNION ALL
+         SELECT received, processed, dead_letter FROM webhook_event_changes
+       ) part
+     ), begun AS (
+       SELECT count(*) FILTER (WHERE status = 'processing') AS processing, count(*) FILTER (WHERE status = 'failed') AS failed
+       FROM webhook_queue
+       WHERE status IN ('processing', 'failed')
+     ), waiting (lane, account_id, due_at) AS ( -- the first of each account in each lane, one step into the index each
+       (SELECT lane, account_id, due_at
+        FROM webhook_queue
+        WHERE status IN ('pending', 'failed')
+        ORDER BY lane, account_id, due_at
+        LIMIT 1)
+       UNION ALL
+       SELECT next.lane, next.account_id, next.due_at
+       FROM waiting
+       CROSS JOIN LATERAL (
+         SELECT lane, account_id, due_at
+         FROM webhook_queue
+         WHERE status IN ('pending', 'failed') AND (lane, account_id) > (waiting.lane, waiting.account_id)
+         ORDER BY lane, account_id, due_at
+         LIMIT 1
+       ) next
+     ), oldest AS (
+       SELECT min(due_at) AS due_at FROM waiting WHERE due_at <= now()
      ), last_beats AS (
        SELECT DISTINCT ON (job) job, beat_at, outcome, succeeded_at
        FROM job_heartbeats
        ORDER BY job, beat_at DESC
      )
      SELECT
-       (SELECT jsonb_build_object('pending', 0, 'processing', 0, 'failed', 0, 'processed', processed, 'dead_letter', dead_letter) FROM finished_events)
-         || coalesce((SELECT jsonb_object_agg(status, count) FROM open_events), '{}') AS events,
-       coalesce((SELECT extract(epoch FROM now() - min(oldest)) FROM open_events), 0)::double precision AS "oldestWaitingSeconds",
-       (SELECT min(oldest) FROM open_events) AS "oldestWaitingSince",
-       (SELECT min(received_at) FROM webhook_events WHERE status = 'dead_letter') AS "deadLettersSince",
-       (SELECT count(*) FROM webhook_events WHERE instagram_account_id IS NULL AND received_at > now() - interval '24 hours')::integer AS "unownedEvents",
+       (SELECT jsonb_build_object('pending', greatest(0, received - processed - dead_letter - processing - failed), 'processing', processing,
+                                  'failed', failed, 'processed', processed, 'dead_letter', dead_letter)
+        FROM counts CROSS JOIN begun) AS events,
+       coalesce((SELECT extract(epoch FROM now() - due_at) FROM oldest), 0)::double precision AS "oldestWaitingSeconds",
+       (SELECT due_at FROM oldest) AS "oldestWaitingSince",
+       (SELECT event.received_at
+        FROM webhook_queue queued
+        JOIN webhook_events event ON event.id = queued.event_id
+        WHERE queued.status = 'dead_letter'
+        ORDER BY queued.event_id
+        LIMIT 1) AS "deadLettersSince",
+       (SELECT coalesce(sum(received), 0) FROM webhook_event_counts
+        WHERE user_id IS NULL AND hour > now() - interval '24 hours')::integer AS "unownedEvents",
        coalesce((SELECT jsonb_object_agg(status, count) FROM (SELECT status, count(*) FROM instagram_accounts GROUP BY status) AS by_status), '{}') AS accounts,
        (SELECT count(*) FROM meta_accounts WHERE status = 'active' AND token_expires_at < now() + interval '5 days')::integer AS "tokensExpiring",
        coalesce((SELECT jsonb_object_agg(outcome, count)

@@ -4,7 +4,8 @@ import { type Db, execute, queryOptionalRow, queryRows } from '../db/query';
 const COLUMNS = `instagram_accounts.id, instagram_accounts.user_id AS "userId", ig_user_id AS "igUserId", username,
   instagram_accounts.name, profile_picture_url AS "profilePictureUrl", followers_count AS "followersCount",
   media_count AS "mediaCount", instagram_accounts.status, instagram_accounts.status_code AS "statusCode",
-  status_changed_at AS "statusChangedAt", last_event_at AS "lastEventAt",
+  status_changed_at AS "statusChangedAt",
+  (SELECT received_at FROM webhook_events WHERE instagram_account_id = instagram_accounts.id ORDER BY webhook_events.id DESC LIMIT 1) AS "lastEventAt",
   instagram_accounts.connected_at AS "connectedAt", disconnected_at AS "disconnectedAt",
   instagram_accounts.meta_account_id AS "metaAccountId", instagram_accounts.page_id AS "pageRowId"`;
 
@@ -289,16 +290,5 @@ export function disconnectAccountsOfLogin(db: Db, metaAccountId: string, code: s
          updated_at = now()
      WHERE meta_account_id = $1 AND status <> 'disconnected'`,
     [metaAccountId, code],
-  );
-}
-
-/** Remembers that an event came, at most every ten seconds so that a flood does not rewrite the row each time. */
-export async function recordLastEvent(db: Db, id: string, receivedAt: Date): Promise<void> {
-  await execute(
-    db,
-    `UPDATE instagram_accounts
-     SET last_event_at = $2
-     WHERE id = $1 AND (last_event_at IS NULL OR last_event_at < $2::timestamptz - interval '10 seconds')`,
-    [id, receivedAt],
   );
 }

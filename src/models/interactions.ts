@@ -138,8 +138,9 @@ const MERGES = Object.entries({
  * edited, deleted. A deletion is final and takes the content with it; of several texts the one with the highest edit
  * number stays; the earliest event is its source.
  * @param parameter where interactionsJson's text is: `$1` …
+ * @param condition which of its rows to write, by their columns
  */
-export function interactionCtes(parameter: string): string {
+export function interactionCtes(parameter: string, condition = 'true'): string {
   return `interaction_input AS (
     SELECT *
     FROM json_to_recordset(${parameter}::json) AS row (
@@ -147,6 +148,7 @@ export function interactionCtes(parameter: string): string {
       author_id text, author_username text, body text, attachments jsonb, details jsonb, edit_number integer, deleted_at timestamptz,
       is_test boolean, source_event_id bigint, occurred_at timestamptz
     )
+    WHERE ${condition}
   ), interaction_things (${COLUMNS}) AS (
     SELECT min(user_id), instagram_account_id, kind, external_id, min(thread_id), min(parent_external_id), max(direction), min(author_id),
            min(author_username),

@@ -1,5 +1,6 @@
 import { z } from 'zod';
-import { type Db, execute, queryOptionalRow, queryRow, queryRows } from '../db/query';
+import { type Db, queryOptionalRow, queryRow, queryRows } from '../db/query';
+import { addCounts } from './webhookEventStats';
 
 export const EVENT_STATUSES = ['pending', 'processing', 'processed', 'failed', 'dead_letter'] as const;
 export type EventStatus = (typeof EVENT_STATUSES)[number];
@@ -145,50 +146,56 @@ export type ChangeResult = 'done' | 'wrong_status' | 'not_found';
 
 /** Gives a failed or dead event a fresh budget of attempts, now. Of many clicks at once one does it. */
 export function retryEvent(db: Db, viewer: EventViewer, id: string): Promise<ChangeResult> {
-  return changeEvent(
-    db,
-    viewer,
-    id,
-    `UPDATE webhook_events event
-     SET status = 'pending', attempts = 0, next_attempt_at = now(), last_error = NULL
-     FROM target
-     WHERE event.id = target.id AND target.status IN ('failed', 'dead_letter')
-     RETURNING target.*`,
-  );
+  return changeEvent(db, viewer, id, {
+    change: `
+      UPDATE webhook_events event
+      SET status = 'pending', attempts = 0, suspicion = NULL, next_attempt_at = now(), last_error = NULL
+      FROM target
+      WHERE event.id = target.id AND target.status IN ('failed', 'dead_letter')
+      RETURNING target.*`,
+    received: '0',
+  });
 }
 
-/** Removes a finished event for good. */
+/** Removes a finished event for good; should Meta repeat it, it stays removed. */
 export function deleteEvent(db: Db, viewer: EventViewer, id: string): Promise<ChangeResult> {
-  return changeEvent(
-    db,
-    viewer,
-    id,
-    `DELETE FROM webhook_events event
-     USING target
-     WHERE event.id = target.id AND target.status IN ('processed', 'dead_letter')
-     RETURNING target.*`,
-  );
+  return changeEvent(db, viewer, id, {
+    change: `
+      DELETE FROM webhook_events event
+      USING target
+      WHERE event.id = target.id AND target.status IN ('processed', 'dead_letter')
+      RETURNING target.*
+    ), forgotten AS (
+      INSERT INTO webhook_forgotten_keys (dedupe_hash)
+      SELECT sha256(convert_to(dedupe_key, 'UTF8')) FROM changed
+      ON CONFLICT DO NOTHING`,
+    received: '-1',
+  });
 }
 
 /** Takes what was finished and no longer is out of the hourly counts, in the same statement. */
-async function changeEvent(db: Db, viewer: EventViewer, id: string, change: string): Promise<ChangeResult> {
+async function changeEvent(
+  db: Db,
+  viewer: EventViewer,
+  id: string,
+  { change, received }: { change: string; received: string },
+): Promise<ChangeResult> {
+  const counts = {
+    received,
+    processed: `-(status = 'processed')::integer`,
+    deadLetter: `-(status = 'dead_letter')::integer`,
+  };
   const { found, changed } = await queryRow(
     db,
     `WITH target AS (
-       SELECT event.id, event.status, event.user_id, event.instagram_account_id, event.event_type, event.received_at
+       SELECT event.id, event.status, event.user_id, event.instagram_account_id, event.event_type, event.received_at, event.dedupe_key
        FROM webhook_events event
        WHERE ${VISIBLE} AND event.id = $3
        FOR UPDATE
      ), changed AS (
        ${change}
      ), counted AS (
-       UPDATE webhook_event_stats stats
-       SET processed = stats.processed - (changed.status = 'processed')::integer,
-           dead_letter = stats.dead_letter - (changed.status = 'dead_letter')::integer
-       FROM changed
-       WHERE stats.hour = date_trunc('hour', changed.received_at, 'UTC') AND stats.event_type = changed.event_type
-         AND stats.user_id IS NOT DISTINCT FROM changed.user_id
-         AND stats.instagram_account_id IS NOT DISTINCT FROM changed.instagram_account_id
+       ${addCounts('changed', counts)}
      )
      SELECT (SELECT count(*) FROM target)::integer AS found, (SELECT count(*) FROM changed)::integer AS changed`,
     [viewer.userId, viewer.isOperator, id],
@@ -202,22 +209,34 @@ function orNull<T>(values: T[]): T[] | null {
   return values.length === 0 ? null : values;
 }
 
+export interface EventOwner {
+  instagramAccountId: string;
+  userId: string;
+  igUserId: string;
+}
+
 /**
  * Finds the owner of an event that was stored while its account was being connected and so has none.
  * @returns null when nobody has connected that account
  */
-export function adoptEvent(
-  db: Db,
-  eventId: string,
-): Promise<{ instagramAccountId: string; userId: string; igUserId: string } | null> {
+export function adoptEvent(db: Db, eventId: string): Promise<EventOwner | null> {
   return queryOptionalRow(
     db,
-    `UPDATE webhook_events event
-     SET instagram_account_id = account.id, user_id = account.user_id
-     FROM instagram_accounts account
-     WHERE event.id = $1 AND event.instagram_account_id IS NULL AND event.object = 'instagram'
-       AND account.ig_user_id = event.entry_id AND account.status <> 'disconnected'
-     RETURNING account.id AS "instagramAccountId", account.user_id AS "userId", account.ig_user_id AS "igUserId"`,
+    `WITH adopted AS (
+       UPDATE webhook_events event
+       SET instagram_account_id = account.id, user_id = account.user_id
+       FROM instagram_accounts account
+       WHERE event.id = $1 AND event.instagram_account_id IS NULL AND event.object = 'instagram'
+         AND account.ig_user_id = event.entry_id AND account.status <> 'disconnected'
+       RETURNING account.id AS account_id, account.user_id AS owner_id, account.ig_user_id, event.event_type, event.received_at
+     ), counted AS (
+       ${addCounts(
+         `(SELECT owner_id AS user_id, account_id AS instagram_account_id, event_type, received_at, 1 AS received FROM adopted
+           UNION ALL SELECT NULL, NULL, event_type, received_at, -1 FROM adopted) AS change`,
+         { received: 'received' },
+       )}
+     )
+     SELECT account_id AS "instagramAccountId", owner_id AS "userId", ig_user_id AS "igUserId" FROM adopted`,
     [eventId],
     z.object({ instagramAccountId: z.string(), userId: z.string(), igUserId: z.string() }),
   );
@@ -234,7 +253,7 @@ export async function matchWaitingEvents(
   db: Db,
   account: { id: string; userId: string; igUserId: string },
 ): Promise<number> {
-  return execute(
+  const { count } = await queryRow(
     db,
     `WITH waiting AS (
        SELECT id, status
@@ -250,27 +269,24 @@ export async function matchWaitingEvents(
            next_attempt_at = now()
        FROM waiting
        WHERE event.id = waiting.id
-       RETURNING event.id, event.delivery_id, event.event_type, event.received_at, waiting.status AS old_status
+       RETURNING event.id, event.delivery_id, event.event_type, event.received_at, (waiting.status = 'processed')::integer AS was_processed,
+                 (waiting.status = 'dead_letter')::integer AS is_dead
      ), readable AS (
        UPDATE webhook_deliveries delivery
        SET user_id = $2
        FROM matched
        WHERE delivery.id = matched.delivery_id AND delivery.event_count = 1
-     ), moved AS (
-       INSERT INTO webhook_event_stats (hour, user_id, instagram_account_id, event_type, processed, dead_letter)
-       SELECT date_trunc('hour', received_at, 'UTC'), owner.user_id, owner.account_id, event_type,
-              sum(CASE WHEN old_status = 'processed' AND owner.user_id IS NULL THEN -1 ELSE 0 END),
-              sum(CASE WHEN old_status <> 'dead_letter' THEN 0 WHEN owner.user_id IS NULL THEN -1 ELSE 1 END)
-       FROM matched
-       CROSS JOIN (VALUES ($2::bigint, $1::bigint), (NULL, NULL)) AS owner (user_id, account_id)
-       WHERE old_status IN ('processed', 'dead_letter')
-       GROUP BY 1, 2, 3, 4
-       ORDER BY 2, 1, 3, 4
-       ON CONFLICT (user_id, hour, instagram_account_id, event_type) DO UPDATE
-       SET processed = webhook_event_stats.processed + excluded.processed,
-           dead_letter = webhook_event_stats.dead_letter + excluded.dead_letter
+     ), counted AS (
+       ${addCounts(
+         `(SELECT $2::bigint AS user_id, $1::bigint AS instagram_account_id, event_type, received_at, 1 AS received, 0 AS processed, is_dead AS dead
+           FROM matched
+           UNION ALL SELECT NULL, NULL, event_type, received_at, -1, -was_processed, -is_dead FROM matched) AS change`,
+         { received: 'received', processed: 'processed', deadLetter: 'dead' },
+       )}
      )
-     SELECT id FROM matched`,
+     SELECT count(*)::integer AS count FROM matched`,
     [account.id, account.userId, account.igUserId],
+    z.object({ count: z.number() }),
   );
+  return count;
 }

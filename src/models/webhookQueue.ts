@@ -1,12 +1,17 @@
 import { z } from 'zod';
-import { type Db, execute, queryOptionalRow, queryRows } from '../db/query';
+import { type Db, execute, queryOptionalRow, queryPrepared, queryRow } from '../db/query';
+import { interactionCtes, interactionsJson, type SourcedInteraction } from './interactions';
+import { addCounts } from './webhookEventStats';
 
 /** Tries per event: at once, then after 1 s, 5 s and 30 s, then it is a dead letter. */
 export const MAX_ATTEMPTS = 4;
-const RETRY_DELAYS_SQL = `(ARRAY[1, 5, 30])[least(attempts, 3)]`;
+const RETRY_DELAYS_S = [1, 5, 30];
 
 /** The channel on which sleeping processors are woken. */
 export const WAKE_CHANNEL = 'webhook_events';
+
+/** direct: the handler needs the database only. graph: it asks Meta, and takes its time. */
+export type Lane = 'direct' | 'graph';
 
 const ClaimedEventSchema = z.object({
   id: z.string(),
@@ -20,6 +25,9 @@ const ClaimedEventSchema = z.object({
   isTest: z.boolean(),
   occurredAt: z.date().nullable(),
   receivedAt: z.date(),
+  attempt: z.number(),
+  /** Null: the attempt is yet to be charged (startAttempt). */
+  startedAt: z.date().nullable(),
 });
 export type ClaimedEvent = z.infer<typeof ClaimedEventSchema>;
 
@@ -31,39 +39,86 @@ export interface Lease {
   seconds: number;
 }
 
+/** How many attempts count: the death of a worker that had several events in hand does not, once the event is cleared. */
+const COUNTED_ATTEMPTS = `(attempts - (suspicion IS NOT DISTINCT FROM 'cleared')::integer)`;
+/** The same after an attempt whose worker lived, which clears it. */
+const CLEARED_ATTEMPTS = `(attempts - (suspicion IS NOT NULL)::integer)`;
+
 /**
- * Takes up to `limit` due events, longest due first. No two callers get the same one: locked rows are skipped, and the
+ * Takes up to `limit` due events of a lane, in turn from each account that has some, beginning after the account with
+ * the id `after`: nobody's flood keeps others waiting. No two callers get the same event: locked rows are skipped, and the
  * condition is repeated on the row that is changed, since a row that waited for a lock is checked against that alone.
- * Attempts are not charged here (see startAttempt): an event that kills its worker must not cost its neighbours theirs.
+ *
+ * Events that were never tried and need nothing but the database are started by the same statement, since they are
+ * processed together; their attempts are charged here. All others are charged one by one when their own handler starts: an
+ * event that kills its worker must not cost its neighbours theirs.
  */
-export function claimEvents(db: Db, lease: Lease, limit: number): Promise<ClaimedEvent[]> {
-  return queryRows(
+export function claimEvents(
+  db: Db,
+  lease: Lease,
+  { lane, limit, after }: { lane: Lane; limit: number; after: string },
+): Promise<ClaimedEvent[]> {
+  return queryPrepared(
     db,
-    `WITH due AS (
-       SELECT id
-       FROM webhook_events
-       WHERE status IN ('pending', 'failed') AND next_attempt_at <= now()
-       ORDER BY next_attempt_at, id
-       LIMIT $1
-       FOR UPDATE SKIP LOCKED
-     ), claimed AS (
-       UPDATE webhook_events event
-       SET status = 'processing', lease_token = $2, lease_until = now() + make_interval(secs => $3), locked_by = $4, attempt_started_at = NULL
-       FROM due
-       WHERE event.id = due.id AND event.status IN ('pending', 'failed') AND event.next_attempt_at <= now()
-       RETURNING event.id, event.instagram_account_id, event.user_id, event.object, event.entry_id, event.event_type, event.payload,
-                 event.is_test, event.occurred_at, event.received_at
-     )
-     SELECT claimed.id, claimed.instagram_account_id AS "instagramAccountId", claimed.user_id AS "userId", account.ig_user_id AS "igUserId",
-            claimed.object, claimed.entry_id AS "entryId", claimed.event_type AS "eventType", claimed.payload, claimed.is_test AS "isTest",
-            claimed.occurred_at AS "occurredAt", claimed.received_at AS "receivedAt"
-     FROM claimed
-     LEFT JOIN instagram_accounts account ON account.id = claimed.instagram_account_id
-     ORDER BY claimed.id`,
-    [limit, lease.token, lease.seconds, lease.worker],
+    { name: 'claim-events', text: CLAIM },
+    [lane, after, limit, lease.token, lease.seconds, lease.worker],
     ClaimedEventSchema,
   );
 }
+
+/** Never tried, and nothing has to be asked: neither Meta nor, under a lock, who owns it. */
+const IS_BATCHED = `event.lane = 'direct' AND event.attempts = 0 AND (event.instagram_account_id IS NOT NULL OR event.object IS DISTINCT FROM 'instagram')`;
+
+const CLAIM = `
+  WITH RECURSIVE account AS (
+    (SELECT account_id, due_at
+     FROM webhook_queue
+     WHERE lane = $1 AND status IN ('pending', 'failed') AND account_id > $2
+     ORDER BY account_id, due_at
+     LIMIT 1)
+    UNION ALL
+    SELECT next.account_id, next.due_at
+    FROM account
+    CROSS JOIN LATERAL (
+      SELECT account_id, due_at
+      FROM webhook_queue
+      WHERE lane = $1 AND status IN ('pending', 'failed') AND account_id > account.account_id
+      ORDER BY account_id, due_at
+      LIMIT 1
+    ) next
+  ), turn AS MATERIALIZED (
+    SELECT account_id FROM account WHERE due_at <= now() LIMIT $3
+  ), due AS MATERIALIZED (
+    SELECT event.id
+    FROM turn
+    CROSS JOIN LATERAL (
+      SELECT event.id
+      FROM webhook_queue queued
+      JOIN webhook_events event ON event.id = queued.event_id
+      WHERE queued.lane = $1 AND queued.status IN ('pending', 'failed') AND queued.account_id = turn.account_id AND queued.due_at <= now()
+        AND event.status IN ('pending', 'failed') AND event.next_attempt_at <= now()
+      ORDER BY queued.due_at, queued.event_id
+      LIMIT (SELECT ceil($3::numeric / count(*)) FROM turn)
+      FOR UPDATE OF event SKIP LOCKED
+    ) event
+    LIMIT $3
+  ), claimed AS (
+    UPDATE webhook_events event
+    SET status = 'processing', lease_token = $4, lease_until = now() + make_interval(secs => $5), locked_by = $6,
+        attempts = event.attempts + (${IS_BATCHED})::integer,
+        attempt_started_at = CASE WHEN ${IS_BATCHED} THEN now() END
+    FROM due
+    WHERE event.id = due.id AND event.status IN ('pending', 'failed') AND event.next_attempt_at <= now()
+    RETURNING event.id, event.instagram_account_id, event.user_id, event.object, event.entry_id, event.event_type, event.payload,
+              event.is_test, event.occurred_at, event.received_at, event.attempts, event.attempt_started_at
+  )
+  SELECT claimed.id, claimed.instagram_account_id AS "instagramAccountId", claimed.user_id AS "userId", account.ig_user_id AS "igUserId",
+         claimed.object, claimed.entry_id AS "entryId", claimed.event_type AS "eventType", claimed.payload, claimed.is_test AS "isTest",
+         claimed.occurred_at AS "occurredAt", claimed.received_at AS "receivedAt", claimed.attempts AS attempt,
+         claimed.attempt_started_at AS "startedAt"
+  FROM claimed
+  LEFT JOIN instagram_accounts account ON account.id = claimed.instagram_account_id
+  ORDER BY claimed.id`;
 
 /** Charges an attempt and renews the lease. Null: somebody else has the event now, leave it. */
 export function startAttempt(
@@ -82,137 +137,178 @@ export function startAttempt(
   );
 }
 
-const FinishedSchema = z.object({ status: z.enum(['processed', 'failed', 'dead_letter']) });
-type FinishedStatus = z.infer<typeof FinishedSchema>['status'];
+/** Keeps these events for another lease's time, as far as they are still held. */
+export async function renewLease(db: Db, lease: Lease, eventIds: readonly string[]): Promise<void> {
+  await execute(
+    db,
+    `UPDATE webhook_events
+     SET lease_until = now() + make_interval(secs => $3)
+     WHERE id = ANY ($1) AND lease_token = $2 AND status = 'processing'`,
+    [eventIds, lease.token, lease.seconds],
+  );
+}
 
-export interface AttemptEnd {
+/** What came of an event that was processed. */
+export interface EventEffect {
   eventId: string;
-  startedAt: Date;
-  /** ignored: there was nothing to do. failed: tried again later while attempts are left. */
-  outcome: 'processed' | 'ignored' | 'failed' | 'dead_letter';
-  errorCode?: string;
-  /** Redacted, at most 1 kB. */
-  errorMessage?: string;
+  /** ignored: there was nothing to do. */
+  outcome: 'processed' | 'ignored';
+  /** What it says; null with `ignored`. */
+  effect: SourcedInteraction | null;
 }
 
 /**
- * Ends an attempt: the event's next status, its log row and the hourly counts in one statement. Called in the
- * transaction of the handler's own writes, so that both are kept or neither.
- * @returns the event's status now; null when the lease was lost, and the caller must roll back
+ * Ends attempts well: what the events say, their status, their log rows and the hourly counts in one statement, so that
+ * all is kept or nothing. An event whose lease was lost changes nothing.
+ * @returns the ids of those that were still ours
  */
-export async function finishAttempt(db: Db, lease: Lease, end: AttemptEnd): Promise<FinishedStatus | null> {
-  const isDone = end.outcome === 'processed' || end.outcome === 'ignored';
+export async function finishEvents(
+  db: Db,
+  lease: Lease,
+  startedAt: Date,
+  effects: readonly EventEffect[],
+): Promise<string[]> {
+  const rows = await queryPrepared(
+    db,
+    { name: 'finish-events', text: FINISH },
+    [
+      lease.token,
+      lease.worker,
+      startedAt,
+      JSON.stringify(effects.map(({ eventId, outcome }) => ({ eventId, outcome }))),
+      interactionsJson(effects.flatMap(({ effect }) => (effect === null ? [] : [effect]))),
+    ],
+    z.object({ id: z.string() }),
+  );
+  return rows.map(({ id }) => id);
+}
+
+const FINISH = `
+  WITH finished AS (
+    UPDATE webhook_events event
+    SET status = 'processed', processed_at = now(), last_error = NULL, suspicion = NULL,
+        lease_token = NULL, lease_until = NULL, locked_by = NULL, attempt_started_at = NULL
+    FROM json_to_recordset($4) AS ended ("eventId" bigint, outcome text)
+    WHERE event.id = ended."eventId" AND event.lease_token = $1 AND event.status = 'processing'
+    RETURNING event.id, ended.outcome, event.attempts, event.user_id, event.instagram_account_id, event.event_type, event.received_at, event.processed_at
+  ), logged AS (
+    INSERT INTO webhook_event_log (event_id, attempt, worker, started_at, outcome)
+    SELECT id, attempts, $2, $3, outcome
+    FROM finished
+  ), counted AS (
+    ${addCounts('finished', { processed: '1', latencyMs: 'extract(epoch FROM processed_at - received_at)::double precision * 1000' })}
+  ), ${interactionCtes('$5', 'source_event_id IN (SELECT id FROM finished)')}
+  SELECT id FROM finished`;
+
+const FailedSchema = z.object({ status: z.enum(['failed', 'dead_letter']) });
+
+export interface AttemptFailure {
+  eventId: string;
+  startedAt: Date;
+  /** failed: tried again later while attempts are left. */
+  outcome: 'failed' | 'dead_letter';
+  errorCode: string;
+  /** Redacted, at most 1 kB. */
+  errorMessage: string;
+}
+
+/**
+ * Ends an attempt that did not succeed.
+ * @returns the event's status now; null when the lease was lost and nothing was changed
+ */
+export async function failAttempt(
+  db: Db,
+  lease: Lease,
+  failure: AttemptFailure,
+): Promise<'failed' | 'dead_letter' | null> {
   const row = await queryOptionalRow(
     db,
-    `WITH finished AS (
+    `WITH failed AS (
        UPDATE webhook_events
-       SET status = CASE
-             WHEN $3 THEN 'processed'
-             WHEN $4 = 'dead_letter' OR attempts >= ${MAX_ATTEMPTS} THEN 'dead_letter'
-             ELSE 'failed'
-           END,
+       SET status = CASE WHEN $3 = 'dead_letter' OR ${CLEARED_ATTEMPTS} >= ${MAX_ATTEMPTS} THEN 'dead_letter' ELSE 'failed' END,
            -- up to a tenth more, so that what failed together does not come back together
-           next_attempt_at = CASE WHEN $3 THEN next_attempt_at ELSE now() + ${RETRY_DELAYS_SQL} * (1 + random() / 10) * interval '1 second' END,
-           processed_at = CASE WHEN $3 THEN now() END,
-           last_error = $5,
+           next_attempt_at = now() + (ARRAY[${RETRY_DELAYS_S.join(', ')}])[least(${CLEARED_ATTEMPTS}, ${RETRY_DELAYS_S.length})]
+             * (1 + random() / 10) * interval '1 second',
+           last_error = $4,
+           suspicion = CASE WHEN suspicion IS NOT NULL THEN 'cleared' END,
            lease_token = NULL, lease_until = NULL, locked_by = NULL, attempt_started_at = NULL
        WHERE id = $1 AND lease_token = $2 AND status = 'processing'
        RETURNING id, status, attempts, user_id, instagram_account_id, event_type, received_at
      ), logged AS (
        INSERT INTO webhook_event_log (event_id, attempt, worker, started_at, outcome, error_code, error_message)
-       SELECT id, attempts, $6, $7, CASE WHEN status = 'dead_letter' THEN 'dead_letter' ELSE $4 END, $5, $8
-       FROM finished
+       SELECT id, attempts, $5, $6, status, $4, $7
+       FROM failed
      ), counted AS (
-       INSERT INTO webhook_event_stats (hour, user_id, instagram_account_id, event_type, processed, dead_letter)
-       SELECT date_trunc('hour', received_at, 'UTC'), user_id, instagram_account_id, event_type,
-              (status = 'processed')::integer, (status = 'dead_letter')::integer
-       FROM finished
-       WHERE status IN ('processed', 'dead_letter')
-       ON CONFLICT (user_id, hour, instagram_account_id, event_type) DO UPDATE
-       SET processed = webhook_event_stats.processed + excluded.processed,
-           dead_letter = webhook_event_stats.dead_letter + excluded.dead_letter
+       ${addCounts(`failed WHERE status = 'dead_letter'`, { deadLetter: '1' })}
      )
-     SELECT status FROM finished`,
+     SELECT status FROM failed`,
     [
-      end.eventId,
+      failure.eventId,
       lease.token,
-      isDone,
-      end.outcome,
-      end.errorCode ?? null,
+      failure.outcome,
+      failure.errorCode,
       lease.worker,
-      end.startedAt,
-      end.errorMessage?.slice(0, 1000) ?? null,
+      failure.startedAt,
+      failure.errorMessage.slice(0, 1000),
     ],
-    FinishedSchema,
+    FailedSchema,
   );
   return row?.status ?? null;
 }
 
-/** Takes an attempt back that could not be made, through no fault of the event, and lets it be tried at once. */
-export async function returnAttempt(db: Db, eventId: string, lease: Lease): Promise<void> {
+/** Hands events back that were claimed, with the attempt if one was charged: it was not their fault. */
+export async function handBack(db: Db, lease: Lease, eventIds: readonly string[]): Promise<void> {
+  const attempts = '(attempts - (attempt_started_at IS NOT NULL)::integer)';
   await execute(
     db,
     `UPDATE webhook_events
-     SET attempts = attempts - 1, attempt_started_at = NULL, lease_token = NULL, lease_until = NULL, locked_by = NULL,
-         status = CASE WHEN attempts = 1 THEN 'pending' ELSE 'failed' END
-     WHERE id = $1 AND lease_token = $2 AND status = 'processing' AND attempt_started_at IS NOT NULL`,
-    [eventId, lease.token],
-  );
-}
-
-/** Hands back what was claimed and not started. */
-export async function releaseEvents(db: Db, lease: Lease): Promise<number> {
-  return execute(
-    db,
-    `UPDATE webhook_events
-     SET status = CASE WHEN attempts = 0 THEN 'pending' ELSE 'failed' END, lease_token = NULL, lease_until = NULL, locked_by = NULL
-     WHERE lease_token = $1 AND status = 'processing' AND attempt_started_at IS NULL`,
-    [lease.token],
+     SET attempts = ${attempts}, attempt_started_at = NULL, lease_token = NULL, lease_until = NULL, locked_by = NULL,
+         status = CASE WHEN ${attempts} = 0 THEN 'pending' ELSE 'failed' END
+     WHERE id = ANY ($1) AND lease_token = $2 AND status = 'processing'`,
+    [eventIds, lease.token],
   );
 }
 
 /**
  * Puts events back whose worker let its lease run out. An attempt that had begun counts and is logged: an event that
- * killed its worker in every attempt becomes a dead letter.
+ * killed its worker in every attempt becomes a dead letter. One that was started together with others is suspect: from
+ * now on it runs alone.
  * @returns how many events were put back or given up
  */
 export async function rescueEvents(db: Db): Promise<number> {
-  return execute(
+  const { count } = await queryRow(
     db,
     `WITH lost AS (
-       SELECT id, locked_by, attempt_started_at
-       FROM webhook_events
-       WHERE status = 'processing' AND lease_until < now()
-       ORDER BY lease_until
+       SELECT event.id, event.locked_by, event.attempt_started_at
+       FROM webhook_queue queued
+       JOIN webhook_events event ON event.id = queued.event_id
+       WHERE queued.status = 'processing' AND queued.due_at < now() AND event.status = 'processing' AND event.lease_until < now()
        LIMIT 100
-       FOR UPDATE SKIP LOCKED
+       FOR UPDATE OF event SKIP LOCKED
      ), rescued AS (
        UPDATE webhook_events event
-       SET status = CASE WHEN event.attempts >= ${MAX_ATTEMPTS} THEN 'dead_letter' WHEN event.attempts = 0 THEN 'pending' ELSE 'failed' END,
-           last_error = CASE WHEN event.attempt_started_at IS NULL THEN event.last_error ELSE 'worker_died' END,
+       SET status = CASE WHEN ${COUNTED_ATTEMPTS} >= ${MAX_ATTEMPTS} THEN 'dead_letter' WHEN attempts = 0 THEN 'pending' ELSE 'failed' END,
+           last_error = CASE WHEN lost.attempt_started_at IS NULL THEN last_error ELSE 'worker_died' END,
+           suspicion = CASE WHEN lost.attempt_started_at IS NOT NULL AND attempts = 1 THEN 'open' ELSE suspicion END,
            next_attempt_at = now(),
            lease_token = NULL, lease_until = NULL, locked_by = NULL, attempt_started_at = NULL
        FROM lost
        WHERE event.id = lost.id AND event.status = 'processing' AND event.lease_until < now()
        RETURNING event.id, event.status, event.attempts, event.user_id, event.instagram_account_id, event.event_type, event.received_at,
-                 lost.locked_by, lost.attempt_started_at
+                 lost.locked_by, lost.attempt_started_at AS started_at
      ), logged AS (
        INSERT INTO webhook_event_log (event_id, attempt, worker, started_at, outcome, error_code)
-       SELECT id, attempts, coalesce(locked_by, '-'), attempt_started_at, 'worker_died', 'worker_died'
+       SELECT id, attempts, coalesce(locked_by, '-'), started_at, 'worker_died', 'worker_died'
        FROM rescued
-       WHERE attempt_started_at IS NOT NULL
+       WHERE started_at IS NOT NULL
      ), counted AS (
-       INSERT INTO webhook_event_stats (hour, user_id, instagram_account_id, event_type, dead_letter)
-       SELECT date_trunc('hour', received_at, 'UTC'), user_id, instagram_account_id, event_type, count(*)
-       FROM rescued
-       WHERE status = 'dead_letter'
-       GROUP BY 1, 2, 3, 4
-       ORDER BY 2, 1, 3, 4 -- one order for all: two statements with the same rows must not wait for each other
-       ON CONFLICT (user_id, hour, instagram_account_id, event_type) DO UPDATE
-       SET dead_letter = webhook_event_stats.dead_letter + excluded.dead_letter
+       ${addCounts(`rescued WHERE status = 'dead_letter'`, { deadLetter: '1' })}
      )
-     SELECT id FROM rescued`,
+     SELECT count(*)::integer AS count FROM rescued`,
+    [],
+    z.object({ count: z.number() }),
   );
+  return count;
 }
 
 /** Wakes processors that wait for work. */

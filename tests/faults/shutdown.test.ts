@@ -10,7 +10,7 @@ const POSTS = 10;
 const { pool, config } = useDatabase();
 
 afterEach(() =>
-  pool.query('TRUNCATE users, webhook_deliveries, webhook_events, webhook_event_stats CASCADE'),
+  pool.query('TRUNCATE users, interactions, webhook_deliveries, webhook_events, webhook_event_stats CASCADE'),
 );
 
 describe('SIGTERM to a server whose database holds ten deliveries up', () => {

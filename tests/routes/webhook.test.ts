@@ -18,7 +18,7 @@ const count = async (table: string): Promise<number> => {
 
 beforeEach(async () => {
   await app.context.pool.query(
-    'TRUNCATE users, webhook_deliveries, webhook_events, webhook_event_stats, sessions RESTART IDENTITY CASCADE',
+    'TRUNCATE users, interactions, webhook_deliveries, webhook_events, webhook_event_stats, sessions RESTART IDENTITY CASCADE',
   );
 });
 

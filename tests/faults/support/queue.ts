@@ -1,6 +1,6 @@
 import { type Pool } from 'pg';
 import { readDelivery } from '../../../src/meta/webhookPayload';
-import { storeDelivery } from '../../../src/models/webhookDeliveries';
+import { storeDeliveries } from '../../../src/models/webhookDeliveries';
 import { makeAccount, makeUser } from '../../support/factories';
 import { commentItem, notification } from '../../support/webhook';
 import { type Program } from './processes';
@@ -12,7 +12,7 @@ export async function makeWaitingComments(pool: Pool, count: number): Promise<vo
   for (let first = 0; first < count; first += 100) {
     const ids = Array.from({ length: Math.min(100, count - first) }, (_value, index) => `c-${first + index}`);
     const body = Buffer.from(notification(account.igUserId, { changes: ids.map((id) => commentItem(id)) }));
-    await storeDelivery(pool, { body, signedBy: 'meta', contentType: null }, readDelivery(body));
+    await storeDeliveries(pool, [{ ...readDelivery(body), body, signedBy: 'meta', contentType: null }]);
   }
 }
 
@@ -103,7 +103,7 @@ export async function deviations(pool: Pool, expected: number): Promise<Record<s
        FROM webhook_events
        GROUP BY 1, 2, 3, 4
      ), counted AS (
-       SELECT hour, user_id, instagram_account_id, event_type, processed, dead_letter FROM webhook_event_stats
+       SELECT hour, user_id, instagram_account_id, event_type, processed, dead_letter FROM webhook_event_counts
      )
      SELECT $1 - (SELECT count(*) FROM webhook_events)::integer AS "missing events",
             (SELECT count(*) FROM webhook_events WHERE status <> 'processed')::integer AS "unfinished events",

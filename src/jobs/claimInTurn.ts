@@ -1,0 +1,31 @@
+import { randomUUID } from 'node:crypto';
+import { claimEvents, type ClaimedEvent, type Lane, type Lease } from '../models/webhookQueue';
+import { type Run } from './webhook-processor';
+
+export interface Claim {
+  lease: Lease;
+  events: ClaimedEvent[];
+  /** False when every account was asked and had nothing. */
+  mayBeMore: boolean;
+}
+
+/** Before every account. */
+const FIRST = '-1';
+
+/** Claims from account to account: each claim begins after the account that was served last. */
+export function claimInTurn({ pool, worker, config }: Run, lane: Lane): (limit: number) => Promise<Claim> {
+  let after = FIRST;
+  return async (limit) => {
+    const lease: Lease = { token: randomUUID(), worker, seconds: config.webhook.leaseSeconds };
+    const events = await claimEvents(pool, lease, { lane, limit, after });
+    const mayBeMore = events.length > 0 || after !== FIRST;
+    // A claim that is not full went through all accounts that come after.
+    after = events.length < limit ? FIRST : lastAccount(events);
+    return { lease, events, mayBeMore };
+  };
+}
+
+function lastAccount(events: readonly ClaimedEvent[]): string {
+  const ids = events.map(({ instagramAccountId }) => BigInt(instagramAccountId ?? 0));
+  return ids.reduce((last, id) => (id > last ? id : last)).toString();
+}

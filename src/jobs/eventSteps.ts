@@ -1,0 +1,113 @@
+import { type Db, transaction } from '../db/query';
+import { interpret } from '../meta/interpret';
+import { lockInstagramAccount } from '../models/instagramAccounts';
+import { adoptEvent, type EventOwner } from '../models/webhookEvents';
+import {
+  type ClaimedEvent,
+  type EventEffect,
+  failAttempt,
+  finishEvents,
+  type Lease,
+  startAttempt,
+} from '../models/webhookQueue';
+import { logger } from '../utils/logger';
+import { redactText } from '../utils/redact';
+import { type Run } from './webhook-processor';
+
+/** A failure that no later attempt can cure: the event becomes a dead letter at once. */
+export class PermanentError extends Error {
+  constructor(
+    readonly code: string,
+    message: string,
+  ) {
+    super(message);
+    this.name = 'PermanentError';
+  }
+}
+
+/** An event whose attempt is charged. */
+export interface StartedEvent extends ClaimedEvent {
+  startedAt: Date;
+}
+
+/** Charges the attempt, unless the claim did. Null: somebody else has the event now, leave it. */
+export async function start({ pool }: Run, lease: Lease, event: ClaimedEvent): Promise<StartedEvent | null> {
+  const { startedAt } = event;
+  if (startedAt !== null) return { ...event, startedAt };
+  const attempt = await startAttempt(pool, event.id, lease);
+  return attempt && { ...event, ...attempt };
+}
+
+/** Null for an event of an account that nobody had connected when it came. */
+export function knownOwner({ instagramAccountId, userId, igUserId }: ClaimedEvent): EventOwner | null {
+  if (instagramAccountId === null || userId === null || igUserId === null) return null;
+  return { instagramAccountId, userId, igUserId };
+}
+
+/**
+ * Looks for the owner of an event that has none, and without one ends it. Whoever connects that account now either has
+ * finished, and is found, or waits for us and then takes the ended event over (matchWaitingEvents).
+ */
+export async function findOwner(run: Run, lease: Lease, event: StartedEvent): Promise<EventOwner | null> {
+  const { id, object, entryId } = event;
+  const known = knownOwner(event);
+  if (known !== null) return known;
+  if (object !== 'instagram' || entryId === null) {
+    await finish(run, run.pool, lease, event.startedAt, [effectOf(event, null)]);
+    return null;
+  }
+  return transaction(run.pool, async (db) => {
+    await lockInstagramAccount(db, entryId);
+    const owner = await adoptEvent(db, id);
+    if (owner === null) await finish(run, db, lease, event.startedAt, [effectOf(event, null)]);
+    return owner;
+  });
+}
+
+/** What an event does when nothing has to be asked. @throws PermanentError */
+export function effectOf(event: ClaimedEvent, owner: EventOwner | null): EventEffect {
+  if (event.payload === null) throw new PermanentError('unparseable', 'The stored payload is empty.');
+  const interaction =
+    owner && interpret({ eventType: event.eventType, payload: event.payload, igUserId: owner.igUserId });
+  if (owner === null || interaction === null) return { eventId: event.id, outcome: 'ignored', effect: null };
+  const source = {
+    userId: owner.userId,
+    instagramAccountId: owner.instagramAccountId,
+    eventId: event.id,
+    isTest: event.isTest,
+    occurredAt: event.occurredAt ?? event.receivedAt,
+  };
+  return { eventId: event.id, outcome: 'processed', effect: { source, interaction } };
+}
+
+/** Commits effects and counts them. @returns the ids that were still ours */
+export async function finish(
+  { summary }: Run,
+  db: Db,
+  lease: Lease,
+  startedAt: Date,
+  effects: readonly EventEffect[],
+): Promise<string[]> {
+  const ids = await finishEvents(db, lease, startedAt, effects);
+  const ours = new Set(ids);
+  for (const { eventId, outcome } of effects)
+    if (ours.has(eventId)) summary[outcome] = (summary[outcome] ?? 0) + 1;
+  return ids;
+}
+
+/** Writes down that an attempt failed, and when the next one is due, if any. */
+export async function fail(run: Run, lease: Lease, event: StartedEvent, error: unknown): Promise<void> {
+  const isPermanent = error instanceof PermanentError;
+  const errorCode = isPermanent ? error.code : 'processing_failed';
+  logger.warn('event failed', { eventId: event.id, attempt: event.attempt, errorCode, error });
+  const status = await failAttempt(run.pool, lease, {
+    eventId: event.id,
+    startedAt: event.startedAt,
+    outcome: isPermanent ? 'dead_letter' : 'failed',
+    errorCode,
+    errorMessage: redactText((error as Error).message),
+  });
+  if (status === null) return;
+  const count = status === 'dead_letter' ? 'deadLettered' : 'retrying';
+  run.summary[count] = (run.summary[count] ?? 0) + 1;
+}
