@@ -15,6 +15,8 @@ import { security } from './middleware/security';
 import { sessions } from './middleware/session';
 import { accountRoutes } from './routes/accounts';
 import { authRoutes } from './routes/auth';
+import { bulkRetryRoutes } from './routes/bulkRetries';
+import { bulkRetryApiRoutes } from './routes/bulkRetryApi';
 import { dashboardRoutes } from './routes/dashboard';
 import { eventApiRoutes } from './routes/eventApi';
 import { eventRoutes } from './routes/events';
@@ -91,7 +93,9 @@ export function createApp(context: AppContext, state: AppState = { isShuttingDow
   app.use(dashboardRoutes(context));
   app.use(oauthRoutes(context));
   app.use(accountRoutes(context));
+  app.use(bulkRetryRoutes(context));
   app.use(eventRoutes(context));
+  app.use(bulkRetryApiRoutes(context));
   app.use(eventApiRoutes(context));
   app.use(notFound);
   app.use(errorHandler);

@@ -1,5 +1,5 @@
 // Makes pages nicer that already work without it: relative times that stay true, copy buttons, keyboard shortcuts,
-// forms that are sent once, and a hint when new events came. All texts come from the page.
+// forms that are sent once, a hint when new events came, and a bulk retry whose progress moves. All texts come from the page.
 
 const announcer = document.getElementById('announce');
 
@@ -138,6 +138,38 @@ function watchForNewEvents() {
   setTimeout(look, wait);
 }
 
+function watchBulkRetry() {
+  const box = document.querySelector('[data-bulk-retry]');
+  if (!box) return;
+  const bar = box.querySelector('progress');
+  const label = box.querySelector('[data-label]');
+  const number = new Intl.NumberFormat(document.documentElement.lang);
+  const refresh = document.querySelector('[data-refresh]');
+  if (refresh) refresh.hidden = true;
+  let wait = 2_000;
+
+  const look = async () => {
+    if (!document.hidden) {
+      try {
+        const response = await fetch(box.dataset.bulkRetry, { headers: { Accept: 'application/json' } });
+        if (!response.ok) throw new Error(`status ${response.status}`);
+        const { status, queued } = await response.json();
+        if (status !== 'running') {
+          location.reload();
+          return;
+        }
+        wait = 2_000;
+        bar.value = queued;
+        label.textContent = box.dataset.text.replace('{n}', number.format(queued));
+      } catch {
+        wait = Math.min(wait * 2, 60_000);
+      }
+    }
+    setTimeout(look, wait);
+  };
+  setTimeout(look, wait);
+}
+
 /** Off switch included: WCAG 2.1.4 asks for one wherever single letters do something. */
 function listenToKeys() {
   const dialog = document.getElementById('keys');
@@ -209,4 +241,5 @@ offerToShowPasswords();
 sendOnce();
 closeMenusFromOutside();
 watchForNewEvents();
+watchBulkRetry();
 listenToKeys();

@@ -7,6 +7,7 @@ import { logger } from '../utils/logger';
 import { directLane } from './directLane';
 import { graphLane } from './graphLane';
 import { type JobSummary, runJob } from './runJob';
+import { stepBulkRetries } from './stepBulkRetries';
 import { openWakeBell } from './wakeBell';
 
 /** The safety net behind NOTIFY, and what makes the one-second retry punctual. */
@@ -56,6 +57,7 @@ export async function processWebhookEvents(context: AppContext, signal: AbortSig
     rescueAt = performance.now() + POLL_MS;
     summary.rescued += await rescueEvents(context.pool);
     await foldChanges(context.pool);
+    await stepBulkRetries(context.pool);
   }
 
   const graph = graphLane(run);

@@ -6,7 +6,20 @@ const HOUR_MS = 3_600_000;
 
 const LONGEST_MS = 60_000;
 /** Upper borders of the histogram's buckets, in milliseconds; one more bucket holds what took longer. */
-export const LATENCY_BORDERS_MS = [5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 30_000, LONGEST_MS] as const;
+export const LATENCY_BORDERS_MS = [
+  5,
+  10,
+  25,
+  50,
+  100,
+  250,
+  500,
+  1000,
+  2500,
+  5000,
+  30_000,
+  LONGEST_MS,
+] as const;
 
 /** The hour that stands for all of them, so that a total need not add up years. */
 const ALL_HOURS = `'-infinity'::timestamptz`;

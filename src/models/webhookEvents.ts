@@ -4,6 +4,7 @@ import { addCounts } from './webhookEventStats';
 
 export const EVENT_STATUSES = ['pending', 'processing', 'processed', 'failed', 'dead_letter'] as const;
 export type EventStatus = (typeof EVENT_STATUSES)[number];
+const RETRYABLE_STATUSES: readonly EventStatus[] = ['failed', 'dead_letter'];
 
 /** Who is asking. Events of accounts that nobody connected are the operators'. */
 export interface EventViewer {
@@ -76,6 +77,35 @@ export interface EventPage {
 
 const VISIBLE = '(event.user_id = $1 OR ($2 AND event.user_id IS NULL))';
 
+/** Of `event`; the values are $1 to $8, from `filterParams`. */
+export const MATCHES_FILTERS = `${VISIBLE}
+       AND ($3::text[] IS NULL OR event.status = ANY ($3))
+       AND ($4::text[] IS NULL OR event.event_type = ANY ($4))
+       AND ($5::bigint[] IS NULL OR event.instagram_account_id = ANY ($5))
+       AND ($6::timestamptz IS NULL OR event.received_at >= $6)
+       AND ($7::timestamptz IS NULL OR event.received_at < $7)
+       AND ($8::text IS NULL OR event.payload::text ILIKE $8)`;
+
+export function filterParams(viewer: EventViewer, filters: EventFilters): unknown[] {
+  return [
+    viewer.userId,
+    viewer.isOperator,
+    orNull(filters.status),
+    orNull(filters.eventType),
+    orNull(filters.accountId),
+    filters.from,
+    filters.to,
+    filters.q === null ? null : `%${filters.q.replace(/[\\%_]/g, '\\$&')}%`,
+  ];
+}
+
+/** The same filters over what can be retried; null when they leave nothing of it. */
+export function retryableFilters(filters: EventFilters): EventFilters | null {
+  const wanted = filters.status.length === 0 ? EVENT_STATUSES : filters.status;
+  const status = RETRYABLE_STATUSES.filter((retryable) => wanted.includes(retryable));
+  return status.length === 0 ? null : { ...filters, status };
+}
+
 /** Newest received first. */
 export function listEvents(
   db: Db,
@@ -88,29 +118,11 @@ export function listEvents(
     `SELECT ${COLUMNS}, event.payload, account.username, account.ig_user_id AS "igUserId"
      FROM webhook_events event
      LEFT JOIN instagram_accounts account ON account.id = event.instagram_account_id
-     WHERE ${VISIBLE}
-       AND ($3::text[] IS NULL OR event.status = ANY ($3))
-       AND ($4::text[] IS NULL OR event.event_type = ANY ($4))
-       AND ($5::bigint[] IS NULL OR event.instagram_account_id = ANY ($5))
-       AND ($6::timestamptz IS NULL OR event.received_at >= $6)
-       AND ($7::timestamptz IS NULL OR event.received_at < $7)
-       AND ($8::text IS NULL OR event.payload::text ILIKE $8)
+     WHERE ${MATCHES_FILTERS}
        AND ($9::bigint IS NULL OR event.id < $9)
      ORDER BY event.id DESC
      LIMIT $10 OFFSET $11`,
-    [
-      viewer.userId,
-      viewer.isOperator,
-      orNull(filters.status),
-      orNull(filters.eventType),
-      orNull(filters.accountId),
-      filters.from,
-      filters.to,
-      filters.q === null ? null : `%${filters.q.replace(/[\\%_]/g, '\\$&')}%`,
-      page.cursor,
-      page.limit,
-      page.offset,
-    ],
+    [...filterParams(viewer, filters), page.cursor, page.limit, page.offset],
     ListedEventSchema,
   );
 }
@@ -142,6 +154,9 @@ export function listAttempts(db: Db, eventId: string): Promise<EventAttempt[]> {
   );
 }
 
+/** What a retry sets, whoever asks for it: a fresh budget of attempts, now. */
+export const FRESH_BUDGET = `status = 'pending', attempts = 0, suspicion = NULL, next_attempt_at = now(), last_error = NULL`;
+
 export type ChangeResult = 'done' | 'wrong_status' | 'not_found';
 
 /** Gives a failed or dead event a fresh budget of attempts, now. Of many clicks at once one does it. */
@@ -149,7 +164,7 @@ export function retryEvent(db: Db, viewer: EventViewer, id: string): Promise<Cha
   return changeEvent(db, viewer, id, {
     change: `
       UPDATE webhook_events event
-      SET status = 'pending', attempts = 0, suspicion = NULL, next_attempt_at = now(), last_error = NULL
+      SET ${FRESH_BUDGET}
       FROM target
       WHERE event.id = target.id AND target.status IN ('failed', 'dead_letter')
       RETURNING target.*`,

@@ -20,7 +20,7 @@ const many = <T extends z.ZodType<string>>(item: T) =>
   );
 const id = z.string().regex(ID_PATTERN, 'must be an id');
 const emptyAsAbsent = <T extends z.ZodType>(schema: T) =>
-  z.preprocess((value) => (value === '' ? undefined : value), schema.optional());
+  z.preprocess((value) => (value === '' || value === null ? undefined : value), schema.optional());
 
 /** Times without a zone are UTC, as everywhere in the API. */
 const instant = z.string().transform((value, context) => {
@@ -63,6 +63,17 @@ const PageSchema = z.object({
   ),
   limit: emptyAsAbsent(wholeNumber(1, MAX_LIMIT)),
 });
+const RetrySchema = z.object({
+  dryRun: z
+    .union([z.boolean(), z.enum(['true', 'false'])], 'must be true or false')
+    .default(false)
+    .transform((value) => value === true || value === 'true'),
+});
+const RETRY_FIELDS = new Set([
+  ...Object.keys(FiltersSchema.shape),
+  ...Object.keys(RetrySchema.shape),
+  '_csrf',
+]);
 const RangeSchema = z.object({
   from: emptyAsAbsent(instant),
   to: emptyAsAbsent(instant),
@@ -70,9 +81,21 @@ const RangeSchema = z.object({
 });
 
 /** @throws BadRequestError naming the parameter and what it must be */
-export function readFilters(query: Request['query']): EventFilters {
+export function readFilters(query: Readonly<Record<string, unknown>>): EventFilters {
   const { from, to, q, ...lists } = parse(FiltersSchema, query);
   return { ...lists, from: from ?? null, to: to ?? null, q: q ?? null };
+}
+
+/**
+ * The body of a bulk retry, JSON or a form. What is misspelled must not retry everything.
+ * @throws BadRequestError naming the field and what it must be
+ */
+export function readRetryRequest(body: unknown): { filters: EventFilters; isDryRun: boolean } {
+  const fields = z.record(z.string(), z.unknown()).safeParse(body ?? {});
+  if (!fields.success) throw new BadRequestError('The filters must be fields of an object.', 'invalid_query');
+  const unknown = Object.keys(fields.data).find((name) => !RETRY_FIELDS.has(name));
+  if (unknown !== undefined) throw new BadRequestError(`${unknown} is not a filter.`, 'invalid_query');
+  return { filters: readFilters(fields.data), isDryRun: parse(RetrySchema, fields.data).dryRun };
 }
 
 /** @throws BadRequestError */
@@ -94,7 +117,7 @@ export function readRange(query: Request['query']): {
   return { from: from ?? null, to: to ?? null, accountId: accountId ?? null };
 }
 
-function parse<T>(schema: z.ZodType<T>, query: Request['query']): T {
+function parse<T>(schema: z.ZodType<T>, query: Readonly<Record<string, unknown>>): T {
   const parsed = schema.safeParse(query);
   if (parsed.success) return parsed.data;
   const [issue] = parsed.error.issues;

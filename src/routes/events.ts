@@ -5,30 +5,24 @@ import { ConflictError, NotFoundError } from '../errors';
 import { flash } from '../middleware/flash';
 import { loggedInUser, requireLogin } from '../middleware/requireLogin';
 import { interpret } from '../meta/interpret';
+import { listBulkRetries } from '../models/bulkRetries';
 import { listAccountsByUser } from '../models/instagramAccounts';
 import { findInteraction } from '../models/interactions';
 import { findDeliveryBody } from '../models/webhookDeliveries';
 import { getEventTotals, listCountsByType } from '../models/webhookEventStats';
 import {
   type EventDetails,
-  type EventFilters,
   findEvent,
   listAttempts,
   listEvents,
+  retryableFilters,
 } from '../models/webhookEvents';
 import { curlFor } from '../utils/curl';
-import { type Format } from '../utils/format';
 import { eventActions, eventIdOf, viewerOf } from './eventActions';
+import { chipsOf, hrefOf, type PageTexts, queryOf } from './eventFilterLinks';
 import { readFilters, readPage } from './eventFilters';
 import { journeyOf } from './eventJourney';
 import { summarize } from './eventSummary';
-
-/** What a page says, in its reader's language and zone. */
-interface PageTexts {
-  t: TFunction;
-  exists: (key: string) => boolean;
-  format: Format;
-}
 
 const PAGE_SIZE = 50;
 const EVERYTHING = { from: null, to: null, accountId: null };
@@ -41,34 +35,34 @@ export function eventRoutes(context: AppContext): Router {
   router.use('/events', requireLogin);
 
   router.get('/events', async (req, res) => {
-    const { t, exists, format } = res.locals as PageTexts;
+    const t = res.locals['t'] as TFunction;
     const viewer = viewerOf(req);
     const filters = readFilters(req.query);
     const page = readPage(req.query, PAGE_SIZE);
-    const [events, accounts, stats, byType] = await Promise.all([
+    const [events, accounts, stats, byType, bulkRetries] = await Promise.all([
       listEvents(pool, viewer, filters, { ...page, limit: page.limit + 1 }),
       listAccountsByUser(pool, viewer.userId),
       getEventTotals(pool, viewer, EVERYTHING),
       listCountsByType(pool, viewer, EVERYTHING),
+      listBulkRetries(pool, viewer.userId, 1),
     ]);
     const shown = events.slice(0, page.limit);
     const query = queryOf(filters);
+    const hasRetryable = stats.failed + stats.deadLetter > 0 && retryableFilters(filters) !== null;
     res.render('events', {
       events: shown.map((event) => ({ ...event, summary: summarize(t, event) })),
       filters: { ...filters, q: filters.q ?? '', from: localTime(filters.from), to: localTime(filters.to) },
-      chips: chipsOf(t, filters, (name, value) => {
-        if (name === 'accountId') return accounts.find(({ id }) => id === value)?.username ?? value;
-        if (name === 'status') return t(`events:status.${value}`);
-        if (name === 'eventType') return exists(`events:types.${value}`) ? t(`events:types.${value}`) : value;
-        return name === 'q' ? value : format.time(value);
-      }),
+      chips: chipsOf(filters, accounts, res.locals as PageTexts, '/events'),
       clearHref: '/events',
       accounts: accounts.map(({ id, username }) => ({ id, username })),
       eventTypes: byType.map(({ eventType }) => eventType).sort(),
       stats,
-      newerHref: page.cursor === null ? null : href(query),
-      olderHref: events.length > page.limit ? href(query, { cursor: shown.at(-1)?.id ?? '' }) : null,
-      csvHref: shown.length === 0 ? null : `/api/webhook-events.csv${queryString(query)}`,
+      newerHref: page.cursor === null ? null : hrefOf('/events', query),
+      olderHref:
+        events.length > page.limit ? hrefOf('/events', [...query, ['cursor', shown.at(-1)?.id ?? '']]) : null,
+      csvHref: shown.length === 0 ? null : hrefOf('/api/webhook-events.csv', query),
+      retryHref: hasRetryable ? hrefOf('/events/retry', query) : null,
+      bulkRetries,
       hasAny: stats.total > 0,
     });
   });
@@ -151,41 +145,6 @@ async function tell(req: Request, act: () => Promise<void>, done: string, refuse
     flash(req, 'error', refused);
     return false;
   }
-}
-
-/** The filters as they stand in the address: links keep them. */
-function queryOf(filters: EventFilters): [string, string][] {
-  return [
-    ...filters.status.map((value) => ['status', value] as [string, string]),
-    ...filters.eventType.map((value) => ['eventType', value] as [string, string]),
-    ...filters.accountId.map((value) => ['accountId', value] as [string, string]),
-    ...(filters.from === null ? [] : [['from', filters.from.toISOString()] as [string, string]]),
-    ...(filters.to === null ? [] : [['to', filters.to.toISOString()] as [string, string]]),
-    ...(filters.q === null ? [] : [['q', filters.q] as [string, string]]),
-  ];
-}
-
-/** One per filter that is on, each with the address without it. */
-function chipsOf(
-  t: TFunction,
-  filters: EventFilters,
-  textOf: (name: string, value: string) => string,
-): { label: string; removeHref: string }[] {
-  const query = queryOf(filters);
-  return query.map(([name, value], index) => {
-    return {
-      label: `${t(`events:filter.${name === 'q' ? 'search' : name}`)}: ${textOf(name, value)}`,
-      removeHref: href(query.filter((_pair, other) => other !== index)),
-    };
-  });
-}
-
-function href(query: [string, string][], more: Record<string, string> = {}): string {
-  return `/events${queryString([...query, ...Object.entries(more)])}`;
-}
-
-function queryString(query: [string, string][]): string {
-  return query.length === 0 ? '' : `?${new URLSearchParams(query).toString()}`;
 }
 
 /** What an <input type="datetime-local"> shows; times on pages are UTC. */
