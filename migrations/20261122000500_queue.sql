@@ -31,9 +31,9 @@ DROP INDEX webhook_events_dead;
 DROP INDEX webhook_events_delivery_id;
 DROP INDEX interactions_source_event_id;
 
--- Rows come in the order of time: a few pages of summary find a range.
+-- Rows come in the order of time: a few pages of summary find a range, and new entries go to the end of an index.
 CREATE INDEX webhook_deliveries_received_at ON webhook_deliveries USING brin (received_at) WITH (pages_per_range = 16);
-CREATE INDEX webhook_events_received_at ON webhook_events USING brin (received_at) WITH (pages_per_range = 16);
+CREATE INDEX webhook_events_received_at ON webhook_events (received_at);
 CREATE INDEX webhook_events_by_type ON webhook_events (user_id, event_type, id DESC);
 
 ALTER TABLE webhook_events
@@ -56,7 +56,7 @@ CREATE TABLE webhook_queue (
   due_at timestamptz
 ) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_threshold = 1000);
 CREATE INDEX webhook_queue_due ON webhook_queue (lane, account_id, due_at, event_id) WHERE status IN ('pending', 'failed');
-CREATE INDEX webhook_queue_by_status ON webhook_queue (status, user_id, event_id) WHERE status <> 'pending';
+CREATE INDEX webhook_queue_by_status ON webhook_queue (status, user_id, event_id);
 
 
 CREATE FUNCTION enqueue_inserted_events() RETURNS trigger LANGUAGE plpgsql AS $$

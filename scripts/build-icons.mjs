@@ -21,6 +21,8 @@ const NAMES = [
   'circle-check',
   'circle-dashed',
   'circle-minus',
+  'circle-pause',
+  'circle-play',
   'circle-question-mark',
   'circle-x',
   'clock',

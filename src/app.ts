@@ -1,8 +1,10 @@
+import { type RequestListener } from 'node:http';
 import path from 'node:path';
 import compression from 'compression';
-import express, { type Express } from 'express';
+import express from 'express';
 import { type AppContext } from './context';
 import { BadRequestError } from './errors';
+import { createReceiver } from './intake/receiver';
 import { csrf } from './middleware/csrf';
 import { currentUser } from './middleware/currentUser';
 import { errorHandler, notFound } from './middleware/errorHandler';
@@ -14,6 +16,7 @@ import { requestLog } from './middleware/requestLog';
 import { security } from './middleware/security';
 import { sessions } from './middleware/session';
 import { accountRoutes } from './routes/accounts';
+import { adminRoutes } from './routes/admin';
 import { authRoutes } from './routes/auth';
 import { bulkRetryRoutes } from './routes/bulkRetries';
 import { bulkRetryApiRoutes } from './routes/bulkRetryApi';
@@ -25,7 +28,7 @@ import { metaCallbackRoutes } from './routes/metaCallbacks';
 import { oauthRoutes } from './routes/oauth';
 import { operationsRoutes } from './routes/operations';
 import { siteRoutes } from './routes/site';
-import { webhookHandshakeRoute, webhookIntakeRoute } from './routes/webhook';
+import { webhookRoutes } from './routes/webhook';
 import { PUBLIC_DIR, VIEWS_DIR } from './utils/paths';
 
 export interface AppState {
@@ -40,9 +43,10 @@ const FONTS_DIR = path.join(
 );
 
 /** The site, in the order in which a request meets its parts. Never listens. */
-export function createApp(context: AppContext, state: AppState = { isShuttingDown: false }): Express {
+export function createApp(context: AppContext, state: AppState = { isShuttingDown: false }): RequestListener {
   const { config } = context;
   const app = express();
+  const receiveDelivery = createReceiver(context, () => state.isShuttingDown);
   app.set('views', VIEWS_DIR);
   app.set('view engine', 'ejs');
   app.set('view cache', config.isProduction);
@@ -50,7 +54,6 @@ export function createApp(context: AppContext, state: AppState = { isShuttingDow
   app.set('trust proxy', 'loopback');
   app.disable('x-powered-by');
 
-  app.use(webhookIntakeRoute(context, () => state.isShuttingDown));
   app.use(requestLog);
   app.use((req, _res, next) => {
     // `OPTIONS *` and whole addresses are for proxies; sessions and routes understand paths alone.
@@ -65,7 +68,8 @@ export function createApp(context: AppContext, state: AppState = { isShuttingDow
 
   // Called by machines that have no cookie; a session or CSRF check above would open one for each call.
   app.use(healthRoutes(context, () => state.isShuttingDown));
-  app.use(webhookHandshakeRoute(context));
+  app.post('/webhook', receiveDelivery);
+  app.use(webhookRoutes(context));
 
   app.use(compression());
   const maxAge = config.isProduction ? '1h' : 0;
@@ -97,7 +101,12 @@ export function createApp(context: AppContext, state: AppState = { isShuttingDow
   app.use(eventRoutes(context));
   app.use(bulkRetryApiRoutes(context));
   app.use(eventApiRoutes(context));
+  app.use(adminRoutes(context));
   app.use(notFound);
   app.use(errorHandler);
-  return app;
+  // A delivery needs nothing of all this, and finding its way through takes as long as reading it.
+  return (req, res) => {
+    if (req.method === 'POST' && req.url === '/webhook') receiveDelivery(req, res);
+    else app(req, res);
+  };
 }

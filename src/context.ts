@@ -1,7 +1,9 @@
 import { type Pool } from 'pg';
 import { type Config } from './config';
 import { createPool } from './db/pool';
+import { createHandshakeLog, type HandshakeLog } from './intake/handshakeLog';
 import { createIntake, type Intake } from './intake/intake';
+import { createRejectionLog, type RejectionLog } from './intake/rejectionLog';
 import { createGraphClient, type GraphClient } from './meta/client';
 
 /** What every route and job is given: settings, connections, and the way to Meta. */
@@ -14,22 +16,29 @@ export interface AppContext {
   /** Stores what Meta sends, many deliveries at a time. */
   readonly intake: Intake;
   readonly graph: GraphClient;
+  /** What the webhook's address refused, and who asked it to shake hands. */
+  readonly rejections: RejectionLog;
+  readonly handshakes: HandshakeLog;
 }
 
 const INTAKE_CONNECTIONS = 4;
 
 export function createContext(config: Config): AppContext {
+  const pool = createPool(config.database, 'app');
   const intakePool = createPool(config.database, 'intake', INTAKE_CONNECTIONS);
   return {
     config,
-    pool: createPool(config.database, 'app'),
+    pool,
     intakePool,
     intake: createIntake(intakePool),
     graph: createGraphClient(config.meta),
+    rejections: createRejectionLog(pool),
+    handshakes: createHandshakeLog(pool),
   };
 }
 
-export async function closeContext({ pool, intakePool, intake }: AppContext): Promise<void> {
-  await intake.close();
+export async function closeContext(context: AppContext): Promise<void> {
+  const { pool, intakePool, intake, rejections, handshakes } = context;
+  await Promise.all([intake.close(), rejections.close(), handshakes.close()]);
   await Promise.all([pool.end(), intakePool.end()]);
 }

@@ -11,7 +11,8 @@ export const requestLog: RequestHandler = (req, res, next) => {
   const startedAt = process.hrtime.bigint();
   // Without the query string: it can carry codes, states and reset links.
   const path = req.originalUrl.split('?', 1)[0];
-  res.locals['requestId'] = requestId;
+  const { ip } = req; // asked now: it is not known any more once the connection is gone
+  Object.assign(res.locals, { requestId, ip });
   res.setHeader('X-Request-Id', requestId);
   res.once('close', () => {
     const milliseconds = Math.round(Number(process.hrtime.bigint() - startedAt) / 1e5) / 10;
@@ -22,7 +23,7 @@ export const requestLog: RequestHandler = (req, res, next) => {
       path,
       status: res.statusCode,
       milliseconds,
-      ip: req.ip,
+      ip,
     });
   });
   logContext.run({ requestId }, next);

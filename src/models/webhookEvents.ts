@@ -61,6 +61,7 @@ export type EventAttempt = z.infer<typeof AttemptSchema>;
 export interface EventFilters {
   status: EventStatus[];
   eventType: string[];
+  /** Ids, and `none` for events of accounts that nobody connected. */
   accountId: string[];
   from: Date | null;
   to: Date | null;
@@ -81,7 +82,7 @@ const VISIBLE = '(event.user_id = $1 OR ($2 AND event.user_id IS NULL))';
 export const MATCHES_FILTERS = `${VISIBLE}
        AND ($3::text[] IS NULL OR event.status = ANY ($3))
        AND ($4::text[] IS NULL OR event.event_type = ANY ($4))
-       AND ($5::bigint[] IS NULL OR event.instagram_account_id = ANY ($5))
+       AND ($5::text[] IS NULL OR coalesce(event.instagram_account_id::text, 'none') = ANY ($5))
        AND ($6::timestamptz IS NULL OR event.received_at >= $6)
        AND ($7::timestamptz IS NULL OR event.received_at < $7)
        AND ($8::text IS NULL OR event.payload::text ILIKE $8)`;

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { type Db, execute, queryOptionalRow, queryPrepared, queryRow } from '../db/query';
 import { interactionCtes, interactionsJson, type SourcedInteraction } from './interactions';
+import { QUEUE_IS_RUNNING_SQL } from './queueSettings';
 import { addCounts } from './webhookEventStats';
 
 /** Tries per event: at once, then after 1 s, 5 s and 30 s, then it is a dead letter. */
@@ -87,7 +88,7 @@ const CLAIM = `
       LIMIT 1
     ) next
   ), turn AS MATERIALIZED (
-    SELECT account_id FROM account WHERE due_at <= now() LIMIT $3
+    SELECT account_id FROM account WHERE due_at <= now() AND ${QUEUE_IS_RUNNING_SQL} LIMIT $3
   ), due AS MATERIALIZED (
     SELECT event.id
     FROM turn

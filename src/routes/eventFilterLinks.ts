@@ -29,6 +29,7 @@ export function chipsOf(
   path: string,
 ): { label: string; removeHref: string }[] {
   const textOf = (name: string, value: string): string => {
+    if (name === 'accountId' && value === 'none') return t('events:table.no_account');
     if (name === 'accountId') return accounts.find(({ id }) => id === value)?.username ?? value;
     if (name === 'status') return t(`events:status.${value}`);
     if (name === 'eventType') return exists(`events:types.${value}`) ? t(`events:types.${value}`) : value;

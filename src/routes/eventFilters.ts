@@ -19,6 +19,7 @@ const many = <T extends z.ZodType<string>>(item: T) =>
     z.array(item).max(50),
   );
 const id = z.string().regex(ID_PATTERN, 'must be an id');
+const idOrNone = z.string().regex(/^(\d{1,18}|none)$/, 'must be an id, or none');
 const emptyAsAbsent = <T extends z.ZodType>(schema: T) =>
   z.preprocess((value) => (value === '' || value === null ? undefined : value), schema.optional());
 
@@ -43,7 +44,7 @@ const wholeNumber = (min: number, max: number) =>
 const FiltersSchema = z.object({
   status: many(z.enum(EVENT_STATUSES, `must be one of ${EVENT_STATUSES.join(', ')}`)),
   eventType: many(z.string().regex(/^\w{1,60}$/, 'must be an event type')),
-  accountId: many(id),
+  accountId: many(idOrNone),
   from: emptyAsAbsent(instant),
   to: emptyAsAbsent(instant),
   q: emptyAsAbsent(

@@ -13,6 +13,8 @@ export interface Format {
   /** Time of day to the millisecond, for what happens within seconds: "14:00:07.180". */
   clock(at: Date | string): string;
   number(value: number): string;
+  /** "85 B", "1.4 kB", "3 MB": thousands, not 1,024s. */
+  bytes(value: number): string;
   /** Milliseconds as "85 ms", "1.4 s", "2 min 5 s", "3 h 12 min", "2 d 4 h". */
   duration(ms: number): string;
 }
@@ -106,6 +108,11 @@ function makeFormat(language: string, timeZone: string): Format {
     hour: (at) => hourFormat.format(new Date(at)),
     clock: (at) => clockFormat.format(new Date(at)),
     number: (value) => numberFormat.format(value),
+    bytes(value) {
+      if (value < 1_000) return `${numberFormat.format(value)} B`;
+      if (value < 999_950) return `${oneDecimal.format(value / 1_000)} kB`;
+      return `${oneDecimal.format(value / 1_000_000)} MB`;
+    },
     duration(ms) {
       const size = Math.max(0, ms);
       if (size < SECOND) return `${numberFormat.format(Math.min(999, Math.round(size)))} ms`;

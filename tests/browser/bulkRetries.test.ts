@@ -38,10 +38,9 @@ async function makeDeadLetters(email: string, count: number): Promise<void> {
        FROM generate_series(1, $4::integer)
        RETURNING received_at
      )
-     INSERT INTO webhook_event_stats (hour, user_id, instagram_account_id, event_type, dead_letter)
-     SELECT date_trunc('hour', received_at, 'UTC'), $2, $1, 'comments', count(*)
-     FROM event
-     GROUP BY 1`,
+     INSERT INTO webhook_event_changes (hour, user_id, instagram_account_id, event_type, received, dead_letter)
+     SELECT date_trunc('hour', received_at, 'UTC'), $2, $1, 'comments', 1, 1
+     FROM event`,
     [account.id, userId, account.igUserId, count],
   );
 }

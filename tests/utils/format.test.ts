@@ -70,6 +70,17 @@ describe('createFormat', () => {
     expect(format.duration(ms)).toBe(text);
   });
 
+  test.each([
+    [0, '0 B'],
+    [999, '999 B'],
+    [1_449, '1.4 kB'],
+    [999_949, '999.9 kB'],
+    [999_950, '1 MB'],
+    [67_108_864, '67.1 MB'],
+  ])('says a size of %d bytes as "%s"', (bytes, text) => {
+    expect(format.bytes(bytes)).toBe(text);
+  });
+
   test('writes numbers and times in the language asked for', () => {
     expect(format.number(1234567)).toBe('1,234,567');
     const portuguese = createFormat('pt', 'UTC');

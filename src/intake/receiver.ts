@@ -1,0 +1,96 @@
+import { randomUUID } from 'node:crypto';
+import { type IncomingMessage, type RequestListener, type ServerResponse } from 'node:http';
+import { type AppContext } from '../context';
+import { HttpError, UnauthorizedError } from '../errors';
+import { readSignatureHeader, signedBy, signingSecrets } from '../meta/signature';
+import { readDelivery } from '../meta/webhookPayload';
+import { logger } from '../utils/logger';
+import { readBody } from './readBody';
+import { rejectionOf } from './rejectionOf';
+
+/** Meta batches up to a thousand updates into one POST. */
+const BODY_LIMIT = 4 * 1024 * 1024;
+const RECEIVED = 'EVENT_RECEIVED';
+
+/**
+ * Takes Meta's notifications: the signature over the raw bytes decides, and 200 is said after COMMIT. No session, no CSRF,
+ * no rate limit, no log line. It is called a thousand times for each page, so it speaks to Node directly.
+ */
+export function createReceiver(
+  { config, intake, rejections }: AppContext,
+  isShuttingDown: () => boolean,
+): RequestListener {
+  const secrets = signingSecrets(config.meta);
+
+  return (req, res) => {
+    const ip = clientAddress(req); // asked while the connection is there
+    let body: Buffer | null = null;
+
+    const take = async () => {
+      const signature = readSignatureHeader(header(req, 'x-hub-signature-256'));
+      if (signature === null) throw wrongSignature();
+      // A compressed body could inflate without bound, and Meta sends none.
+      if ((req.headers['content-encoding'] ?? 'identity') !== 'identity')
+        throw new HttpError(415, 'unsupported_media_type', 'Send the body uncompressed.');
+      body = await readBody(req, BODY_LIMIT);
+      const secretName = signedBy(body, signature, secrets);
+      if (secretName === null) throw wrongSignature();
+      const contentType = header(req, 'content-type')?.slice(0, 200) ?? null;
+      await intake.store({ ...readDelivery(body), body, signedBy: secretName, contentType });
+    };
+
+    take().then(
+      () =>
+        res.writeHead(200, isShuttingDown() ? { ...HEADERS, Connection: 'close' } : HEADERS).end(RECEIVED),
+      (error: unknown) => {
+        const rejection = rejectionOf(error, req, { ip, body });
+        if (rejection !== null) rejections.note(rejection);
+        refuse(res, error);
+      },
+    );
+  };
+}
+
+const HEADERS = {
+  'Content-Type': 'text/plain; charset=utf-8',
+  'Content-Length': RECEIVED.length,
+  'X-Content-Type-Options': 'nosniff',
+};
+
+/** The connection ends with it: what is left of a refused body is not read. */
+function refuse(res: ServerResponse, error: unknown): void {
+  const requestId = randomUUID();
+  const known = error instanceof HttpError ? error : null;
+  if (known === null) logger.error('webhook failed', { requestId, error });
+  const { status, code, message, retryAfterSeconds } =
+    known ?? new HttpError(503, 'unavailable', 'Not stored. Send it again.', 5);
+  const body = JSON.stringify({ error: { code, message, requestId } });
+  res
+    .writeHead(status, {
+      'Content-Type': 'application/json; charset=utf-8',
+      'Content-Length': Buffer.byteLength(body),
+      'X-Content-Type-Options': 'nosniff',
+      'Cache-Control': 'no-store',
+      Connection: 'close',
+      ...(retryAfterSeconds === undefined ? {} : { 'Retry-After': retryAfterSeconds }),
+    })
+    .end(body);
+}
+
+function wrongSignature(): UnauthorizedError {
+  return new UnauthorizedError('X-Hub-Signature-256 does not match the body.');
+}
+
+/** A header that was sent twice is read joined, as Node does, and so matches nothing. */
+function header(req: IncomingMessage, name: string): string | undefined {
+  const value = req.headers[name];
+  return Array.isArray(value) ? value.join(', ') : value;
+}
+
+/** As Express sees it with `trust proxy` on loopback: what a proxy on this machine says, else the peer. */
+function clientAddress(req: IncomingMessage): string | undefined {
+  const peer = req.socket.remoteAddress;
+  const isLocal = peer === '127.0.0.1' || peer === '::1' || peer === '::ffff:127.0.0.1';
+  const forwarded = isLocal ? header(req, 'x-forwarded-for') : undefined;
+  return forwarded?.split(',').at(-1)?.trim() ?? peer;
+}
