@@ -14,6 +14,7 @@ import {
 } from '../models/metaAccounts';
 import { findEncryptedPage } from '../models/pages';
 import { listRefreshAttempts } from '../models/tokenRefreshLog';
+import { requeueAfterReconnect } from '../models/webhookEvents';
 import { recordConfirmedFields } from '../models/webhookSubscriptions';
 import { confirmDeath, judge, markLoginDead } from './connectionStatus';
 import { openPageToken, openUserToken, StoredTokenError } from './storedTokens';
@@ -237,4 +238,6 @@ async function settle(
   const isLimited = verdict.status === 'active' && instagram.state === 'failed';
   if (isLimited) await markAccountStatus(pool, account, 'limited', instagram.code);
   else await markAccountStatus(pool, account, verdict.status, verdict.code);
+  if (instagram.state === 'passed' && missingScopes(scopes).length === 0)
+    await requeueAfterReconnect(pool, account.id);
 }

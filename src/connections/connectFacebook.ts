@@ -18,7 +18,7 @@ import {
   upsertMetaAccount,
 } from '../models/metaAccounts';
 import { eraseUnusedPageTokens, setPageToken, upsertPage } from '../models/pages';
-import { matchWaitingEvents } from '../models/webhookEvents';
+import { matchWaitingEvents, requeueAfterReconnect } from '../models/webhookEvents';
 import { upsertWantedFields } from '../models/webhookSubscriptions';
 import { logger } from '../utils/logger';
 import { connectFailure, ConnectError } from './connectFailure';
@@ -157,12 +157,18 @@ async function storeAccount(
   await setPageToken(db, pageRowId, sealPageToken(config.tokenKeys, pageToken, { id: pageRowId, userId }));
   await upsertWantedFields(db, account.id, PAGE_WEBHOOK_FIELDS);
   const matchedEvents = await matchWaitingEvents(db, account);
+  const requeuedEvents = await requeueAfterReconnect(db, account.id);
   await recordAudit(db, {
     userId,
     action: 'account.connected',
     subjectType: 'instagram_account',
     subjectId: account.id,
-    details: { metaAccountId: login.id, missingScopes: missingScopes(login.scopes), matchedEvents },
+    details: {
+      metaAccountId: login.id,
+      missingScopes: missingScopes(login.scopes),
+      matchedEvents,
+      requeuedEvents,
+    },
   });
   return account;
 }

@@ -16,7 +16,8 @@ export function isDatabaseUnavailable(error: unknown): boolean {
 export function isDatabaseAway(error: unknown): boolean {
   if (!isNativeError(error)) return false;
   const { code } = error as { code?: unknown };
-  if (typeof code !== 'string') return AWAY_TEXT.test(error.message);
+  // pg's own have no name of their own; a time-out at Meta is none of the database's.
+  if (typeof code !== 'string') return error.name === 'Error' && AWAY_TEXT.test(error.message);
   return AWAY_CODES.includes(code) || AWAY.test(sqlStateOf(error) ?? '');
 }
 

@@ -2,7 +2,17 @@ import { isDatabaseUnavailable } from '../db/errors';
 import { type ClaimedEvent, handBack, type Lease } from '../models/webhookQueue';
 import { logger } from '../utils/logger';
 import { claimInTurn } from './claimInTurn';
-import { effectOf, fail, findOwner, finish, knownOwner, start, type StartedEvent } from './eventSteps';
+import {
+  effectOf,
+  fail,
+  findOwner,
+  finish,
+  knownOwner,
+  meaningOf,
+  nothingFrom,
+  start,
+  type StartedEvent,
+} from './eventSteps';
 import { type Run } from './webhook-processor';
 
 /**
@@ -41,8 +51,9 @@ async function processTogether(run: Run, lease: Lease, events: readonly StartedE
   const [first] = events;
   if (first === undefined) return [];
   const effects = events.flatMap((event) => {
+    const owner = knownOwner(event);
     try {
-      return [effectOf(event, knownOwner(event))];
+      return [owner === null ? nothingFrom(event) : effectOf(event, owner, meaningOf(event, owner))];
     } catch {
       return []; // alone, its failure is written down
     }
@@ -62,7 +73,8 @@ async function processAlone(run: Run, lease: Lease, event: ClaimedEvent): Promis
   if (started === null) return;
   try {
     const owner = await findOwner(run, lease, started);
-    if (owner !== null) await finish(run, run.pool, lease, started.startedAt, [effectOf(event, owner)]);
+    if (owner === null) return;
+    await finish(run, run.pool, lease, started.startedAt, [effectOf(event, owner, meaningOf(event, owner))]);
   } catch (error) {
     if (isDatabaseUnavailable(error)) throw error;
     await fail(run, lease, started, error);

@@ -1,4 +1,6 @@
+import { eventFailureOf, PermanentError } from '../connections/eventFailure';
 import { type Db, transaction } from '../db/query';
+import { type Interaction } from '../meta/interaction';
 import { interpret } from '../meta/interpret';
 import { lockInstagramAccount } from '../models/instagramAccounts';
 import { adoptEvent, type EventOwner } from '../models/webhookEvents';
@@ -11,19 +13,7 @@ import {
   startAttempt,
 } from '../models/webhookQueue';
 import { logger } from '../utils/logger';
-import { redactText } from '../utils/redact';
 import { type Run } from './webhook-processor';
-
-/** A failure that no later attempt can cure: the event becomes a dead letter at once. */
-export class PermanentError extends Error {
-  constructor(
-    readonly code: string,
-    message: string,
-  ) {
-    super(message);
-    this.name = 'PermanentError';
-  }
-}
 
 /** An event whose attempt is charged. */
 export interface StartedEvent extends ClaimedEvent {
@@ -53,23 +43,32 @@ export async function findOwner(run: Run, lease: Lease, event: StartedEvent): Pr
   const known = knownOwner(event);
   if (known !== null) return known;
   if (object !== 'instagram' || entryId === null) {
-    await finish(run, run.pool, lease, event.startedAt, [effectOf(event, null)]);
+    await finish(run, run.pool, lease, event.startedAt, [nothingFrom(event)]);
     return null;
   }
   return transaction(run.pool, async (db) => {
     await lockInstagramAccount(db, entryId);
     const owner = await adoptEvent(db, id);
-    if (owner === null) await finish(run, db, lease, event.startedAt, [effectOf(event, null)]);
+    if (owner === null) await finish(run, db, lease, event.startedAt, [nothingFrom(event)]);
     return owner;
   });
 }
 
-/** What an event does when nothing has to be asked. @throws PermanentError */
-export function effectOf(event: ClaimedEvent, owner: EventOwner | null): EventEffect {
-  if (event.payload === null) throw new PermanentError('unparseable', 'The stored payload is empty.');
-  const interaction =
-    owner && interpret({ eventType: event.eventType, payload: event.payload, igUserId: owner.igUserId });
-  if (owner === null || interaction === null) return { eventId: event.id, outcome: 'ignored', effect: null };
+/** What the event says; null when there is nothing to keep. @throws PermanentError */
+export function meaningOf(
+  { object, eventType, payload }: ClaimedEvent,
+  { igUserId }: EventOwner,
+): Interaction | null {
+  if (payload === null) throw new PermanentError('unparseable', 'The stored payload is empty.');
+  return interpret({ object, eventType, payload, igUserId });
+}
+
+export function effectOf(
+  event: ClaimedEvent,
+  owner: EventOwner,
+  interaction: Interaction | null,
+): EventEffect {
+  if (interaction === null) return nothingFrom(event);
   const source = {
     userId: owner.userId,
     instagramAccountId: owner.instagramAccountId,
@@ -78,6 +77,12 @@ export function effectOf(event: ClaimedEvent, owner: EventOwner | null): EventEf
     occurredAt: event.occurredAt ?? event.receivedAt,
   };
   return { eventId: event.id, outcome: 'processed', effect: { source, interaction } };
+}
+
+/** Nobody's event, or one that is kept and shown as it came. @throws PermanentError */
+export function nothingFrom({ id, payload }: ClaimedEvent): EventEffect {
+  if (payload === null) throw new PermanentError('unparseable', 'The stored payload is empty.');
+  return { eventId: id, outcome: 'ignored', effect: null };
 }
 
 /** Commits effects and counts them. @returns the ids that were still ours */
@@ -97,15 +102,16 @@ export async function finish(
 
 /** Writes down that an attempt failed, and when the next one is due, if any. */
 export async function fail(run: Run, lease: Lease, event: StartedEvent, error: unknown): Promise<void> {
-  const isPermanent = error instanceof PermanentError;
-  const errorCode = isPermanent ? error.code : 'processing_failed';
+  const { outcome, errorCode, errorMessage, retryAfterSeconds } = eventFailureOf(error);
   logger.warn('event failed', { eventId: event.id, attempt: event.attempt, errorCode, error });
+  const { id: eventId, startedAt } = event;
   const status = await failAttempt(run.pool, lease, {
-    eventId: event.id,
-    startedAt: event.startedAt,
-    outcome: isPermanent ? 'dead_letter' : 'failed',
+    eventId,
+    startedAt,
+    outcome,
     errorCode,
-    errorMessage: redactText((error as Error).message),
+    errorMessage,
+    retryAfterSeconds,
   });
   if (status === null) return;
   const count = status === 'dead_letter' ? 'deadLettered' : 'retrying';

@@ -1,11 +1,12 @@
+import { fetchMissing } from '../connections/fetchMissing';
 import { isDatabaseUnavailable } from '../db/errors';
 import { type ClaimedEvent, handBack, type Lease, renewLease } from '../models/webhookQueue';
 import { logger } from '../utils/logger';
 import { claimInTurn } from './claimInTurn';
-import { effectOf, fail, findOwner, finish, start, type StartedEvent } from './eventSteps';
+import { effectOf, fail, findOwner, finish, meaningOf, start, type StartedEvent } from './eventSteps';
 import { type Run } from './webhook-processor';
 
-/** Meta answers slowly and mostly waits; the accounts take turns. */
+/** Events in hand. Meta answers slowly and mostly waits, so the accounts are served side by side, each one event at a time. */
 const CONCURRENCY = 16;
 
 export interface GraphLane {
@@ -19,16 +20,25 @@ export interface GraphLane {
 export function graphLane(run: Run): GraphLane {
   const claim = claimInTurn(run, 'graph');
   const running = new Set<Promise<void>>();
+  const lastOf = new Map<string | null, Promise<void>>();
+
+  /** After the one of the same account before it: what that learns about the connection, the next one need not ask. */
+  function begin(lease: Lease, event: ClaimedEvent): void {
+    const { instagramAccountId } = event;
+    const task = processEvent(run, lease, event, lastOf.get(instagramAccountId)).finally(() => {
+      running.delete(task);
+      if (lastOf.get(instagramAccountId) === task) lastOf.delete(instagramAccountId);
+    });
+    running.add(task);
+    lastOf.set(instagramAccountId, task);
+  }
 
   return {
     async step() {
       if (running.size >= CONCURRENCY) await Promise.race(running);
       if (run.signal.aborted) return false;
       const { lease, events, mayBeMore } = await claim(CONCURRENCY - running.size);
-      for (const event of events) {
-        const task = processEvent(run, lease, event).finally(() => running.delete(task));
-        running.add(task);
-      }
+      for (const event of events) begin(lease, event);
       return mayBeMore;
     },
     async settle() {
@@ -38,33 +48,46 @@ export function graphLane(run: Run): GraphLane {
 }
 
 /** Never throws: what cannot be finished is handed back, or left to the end of its lease. */
-async function processEvent(run: Run, lease: Lease, event: ClaimedEvent): Promise<void> {
+async function processEvent(
+  run: Run,
+  lease: Lease,
+  event: ClaimedEvent,
+  before: Promise<void> | undefined,
+): Promise<void> {
   const { pool, signal } = run;
+  const renewal = setInterval(
+    () => {
+      renewLease(pool, lease, [event.id]).catch(() => undefined); // it then ends, and the fence holds
+    },
+    (lease.seconds * 1000) / 3,
+  );
   try {
+    await before;
+    if (signal.aborted) throw new Error('The run was stopped.');
     const started = await start(run, lease, event);
-    if (started === null) return;
-    const renewal = setInterval(
-      () => {
-        renewLease(pool, lease, [event.id]).catch(() => undefined); // it then ends, and the fence holds
-      },
-      (lease.seconds * 1000) / 3,
-    );
-    try {
-      await handle(run, lease, started);
-    } catch (error) {
-      if (signal.aborted || isDatabaseUnavailable(error)) throw error;
-      await fail(run, lease, started, error);
-    } finally {
-      clearInterval(renewal);
-    }
+    if (started !== null) await tryEvent(run, lease, started);
   } catch (error) {
-    logger.warn('event handed back', { eventId: event.id, error });
+    logger.info('event handed back', { eventId: event.id, error });
     await handBack(pool, lease, [event.id]).catch(() => undefined); // else the lease ends it
+  } finally {
+    clearInterval(renewal);
+  }
+}
+
+/** @throws Error when it was stopped, or the database is away */
+async function tryEvent(run: Run, lease: Lease, event: StartedEvent): Promise<void> {
+  try {
+    await handle(run, lease, event);
+  } catch (error) {
+    if (run.signal.aborted || isDatabaseUnavailable(error)) throw error;
+    await fail(run, lease, event, error);
   }
 }
 
 async function handle(run: Run, lease: Lease, event: StartedEvent): Promise<void> {
   const owner = await findOwner(run, lease, event);
   if (owner === null) return;
-  await finish(run, run.pool, lease, event.startedAt, [effectOf(event, owner)]);
+  const known = meaningOf(event, owner);
+  const complete = known && (await fetchMissing(run, owner, known, run.signal));
+  await finish(run, run.pool, lease, event.startedAt, [effectOf(event, owner, complete)]);
 }

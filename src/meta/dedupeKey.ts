@@ -1,6 +1,5 @@
 import { createHash } from 'node:crypto';
-
-type Json = Record<string, unknown>;
+import { type Json, objectOf } from './values';
 
 export interface KeyedItem {
   object: string | null;
@@ -34,24 +33,37 @@ function naturalKey({ eventType, item, entryTime, entryId }: KeyedItem): string 
         ? null
         : join('mention', value['media_id'], value['comment_id'] ?? '-');
     case 'story_insights':
-      return join('story', value['media_id']);
+      // Later figures of the same story are news.
+      return join('story', value['media_id'], entryTime);
     case 'feed':
-      return join(
-        'feed',
-        value['comment_id'] ?? value['post_id'],
-        value['item'],
-        value['verb'],
-        value['created_time'],
-      );
+      return feedKey(value);
     case 'leadgen':
       return join('lead', value['leadgen_id']);
+    case 'permissions':
+      return join('perm', entryId, item['field'], value['verb'], entryTime);
     case 'changed_fields':
-      return null;
+      // Without values only the time tells the second change of a field from the first.
+      return join('changed', item['changed_field'], entryTime);
+    case 'standby':
+      // The same item may come under `messaging` too, and knows more there: a postback has its payload.
+      return prefixed('standby', messagingKey('field' in item ? value : item));
     default:
-      if (typeof value['verb'] === 'string' && 'target_ids' in value)
-        return join('perm', entryId, item['field'], value['verb'], entryTime);
       return messagingKey('value' in item && 'field' in item ? value : item);
   }
+}
+
+/** Edits may all carry the time of the original: only their content tells them apart. */
+function feedKey(value: Json): string | null {
+  const { comment_id: commentId, post_id: postId, item, verb, created_time: createdAt } = value;
+  if (verb === 'edit' || verb === 'edited') return null;
+  const parts = [commentId ?? postId, item, verb, createdAt];
+  // Many people may react to one post in the same second.
+  const isReaction = item === 'reaction' || item === 'like';
+  return join('feed', ...parts, ...(isReaction ? [objectOf(value['from'])['id']] : []));
+}
+
+function prefixed(prefix: string, key: string | null): string | null {
+  return key === null ? null : `${prefix}:${key}`;
 }
 
 function messagingKey(item: Json): string | null {
@@ -92,10 +104,6 @@ function canonicalJson(value: unknown): string {
       ? Object.fromEntries(Object.entries(part).sort(([left], [right]) => (left < right ? -1 : 1)))
       : part,
   );
-}
-
-function objectOf(value: unknown): Json {
-  return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Json) : {};
 }
 
 function sha256(text: string): string {

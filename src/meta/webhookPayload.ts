@@ -1,6 +1,8 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { dedupeKey } from './dedupeKey';
 import { parseMetaJson } from './json';
+import { type Lane, laneOf } from './missing';
+import { instantOf, isObject, type Json } from './values';
 
 /** One thing that happened, as one delivery told it. */
 export interface WebhookItem {
@@ -10,8 +12,6 @@ export interface WebhookItem {
   entryId: string | null;
   /** The name of the subscription field, whatever form the item came in. */
   eventType: string;
-  /** Whether its handler must ask Meta. */
-  lane: 'direct' | 'graph';
   dedupeKey: string;
   /** The item as Meta sent it; null when PostgreSQL's jsonb cannot hold it. */
   payload: string | null;
@@ -20,6 +20,7 @@ export interface WebhookItem {
   isTest: boolean;
   /** Why processing cannot even begin. */
   problem: string | null;
+  lane: Lane;
 }
 
 export interface ReadDelivery {
@@ -28,8 +29,6 @@ export interface ReadDelivery {
   /** Why nothing could be read; the bytes are kept all the same. */
   parseError: string | null;
 }
-
-type Json = Record<string, unknown>;
 
 /** Deeper than anything Meta sends; jsonb and JSON.stringify give up at some thousands. */
 const MAX_DEPTH = 64;
@@ -75,26 +74,28 @@ function readEntry(object: string | null, entry: unknown): WebhookItem[] {
 
 function itemOf(object: string | null, entry: Json, raw: unknown, form?: 'standby'): WebhookItem {
   const item: Json = isObject(raw) ? raw : { value: raw };
-  const entryId = shortText(entry['id']);
+  const entryId = shortText(entry['id']) ?? shortText(entry['uid']);
   const isTest = entryId === '0';
-  const eventType = form ?? eventTypeOf(item);
+  const eventType = form ?? eventTypeOf(object, item);
   const payload = JSON.stringify(item);
   const isStorable = !NOT_FOR_JSONB.test(payload);
   return {
     object,
     entryId,
     eventType,
-    lane: eventType === 'mentions' ? 'graph' : 'direct',
     // The Test button repeats constant ids: its events must neither be merged nor shadow real ones.
     dedupeKey: isTest
       ? `test:${randomUUID()}`
       : dedupeKey({ object, entryId, eventType, item, entryTime: entry['time'] }),
     payload: isStorable ? payload : null,
-    occurredAt: instantOf(
-      item['timestamp'] ?? valueOf(item)['timestamp'] ?? valueOf(item)['created_time'] ?? entry['time'],
-    ),
+    occurredAt:
+      instantOf(item['timestamp']) ??
+      instantOf(valueOf(item)['timestamp']) ??
+      instantOf(valueOf(item)['created_time']) ??
+      instantOf(entry['time']),
     isTest,
     problem: isStorable ? null : 'unparseable',
+    lane: laneOf(eventType, item),
   };
 }
 
@@ -112,10 +113,14 @@ const MESSAGING_TYPES: readonly [string, string][] = [
   ['request_thread_control', 'messaging_handover'],
   ['app_roles', 'messaging_handover'],
   ['policy_enforcement', 'messaging_policy_enforcement'],
+  ['response_feedback', 'response_feedback'],
+  ['delivery', 'message_deliveries'],
   ['referral', 'messaging_referral'],
 ];
 
-function eventTypeOf(item: Json): string {
+function eventTypeOf(object: string | null, item: Json): string {
+  // There the field is the name of a permission.
+  if (object === 'permissions' && 'field' in item) return 'permissions';
   if (typeof item['field'] === 'string')
     return /^[a-z][a-z0-9_]{0,59}$/i.test(item['field']) ? item['field'] : 'unknown';
   if (isObject(item['message'])) return item['message']['is_echo'] === true ? 'message_echoes' : 'messages';
@@ -128,12 +133,12 @@ function unreadable(body: Buffer, parseError: string): ReadDelivery {
     object: null,
     entryId: null,
     eventType: 'unreadable',
-    lane: 'direct',
     dedupeKey: `raw:${createHash('sha256').update(body).digest('hex')}`,
     payload: null,
     occurredAt: null,
     isTest: false,
     problem: parseError,
+    lane: 'direct',
   };
   return { object: null, items: [item], parseError };
 }
@@ -155,22 +160,8 @@ function isDeeperThan(text: string, limit: number): boolean {
   return false;
 }
 
-/** Seconds or milliseconds, number or text: Meta's samples use all of them. Null when it is no plausible time. */
-export function instantOf(value: unknown): Date | null {
-  const number =
-    typeof value === 'number' || (typeof value === 'string' && /^\d{9,16}$/.test(value))
-      ? Number(value)
-      : NaN;
-  const milliseconds = number < 1e11 ? number * 1000 : number;
-  return milliseconds > 0 && milliseconds < 4_102_444_800_000 ? new Date(milliseconds) : null;
-}
-
 function valueOf(item: Json): Json {
   return isObject(item['value']) ? item['value'] : {};
-}
-
-export function isObject(value: unknown): value is Json {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 function arrayOf(value: unknown): unknown[] {

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { type Db, queryOptionalRow } from '../db/query';
-import { type Interaction, STATE_KINDS } from '../meta/interpret';
+import { type Interaction, STATE_KINDS } from '../meta/interaction';
 
 export interface InteractionSource {
   userId: string;

@@ -306,3 +306,42 @@ export async function matchWaitingEvents(
   );
   return count;
 }
+
+/** Why events wait as dead letters until their connection works again (src/connections/eventFailure.ts). */
+const MENDED_BY_RECONNECT = [
+  'needs_reconnect',
+  'needs_permission',
+  'token_check_disagrees',
+  'token_key_missing',
+];
+
+/**
+ * Gives a fresh budget of attempts to the dead letters of an account that its broken connection made, now that it works.
+ * @returns how many
+ */
+export async function requeueAfterReconnect(db: Db, accountId: string): Promise<number> {
+  const { count } = await queryRow(
+    db,
+    `WITH waiting AS (
+       SELECT event.id
+       FROM instagram_accounts account
+       JOIN webhook_queue queued ON queued.status = 'dead_letter' AND queued.user_id = account.user_id AND queued.account_id = account.id
+       JOIN webhook_events event ON event.id = queued.event_id
+       WHERE account.id = $1 AND event.status = 'dead_letter' AND split_part(event.last_error, ':', 1) = ANY ($2)
+       ORDER BY event.id
+       FOR UPDATE OF event SKIP LOCKED
+     ), requeued AS (
+       UPDATE webhook_events event
+       SET ${FRESH_BUDGET}
+       FROM waiting
+       WHERE event.id = waiting.id AND event.status = 'dead_letter'
+       RETURNING event.user_id, event.instagram_account_id, event.event_type, event.received_at
+     ), counted AS (
+       ${addCounts('requeued', { deadLetter: '-1' })}
+     )
+     SELECT count(*)::integer AS count FROM requeued`,
+    [accountId, MENDED_BY_RECONNECT],
+    z.object({ count: z.number() }),
+  );
+  return count;
+}

@@ -211,7 +211,12 @@ export interface AttemptFailure {
   errorCode: string;
   /** Redacted, at most 1 kB. */
   errorMessage: string;
+  /** Meta asked to wait so long: the next attempt is not before. */
+  retryAfterSeconds: number | null;
 }
+
+/** A longer wait is not believed. */
+const LONGEST_WAIT_S = 3600;
 
 /**
  * Ends an attempt that did not succeed.
@@ -228,8 +233,8 @@ export async function failAttempt(
        UPDATE webhook_events
        SET status = CASE WHEN $3 = 'dead_letter' OR ${CLEARED_ATTEMPTS} >= ${MAX_ATTEMPTS} THEN 'dead_letter' ELSE 'failed' END,
            -- up to a tenth more, so that what failed together does not come back together
-           next_attempt_at = now() + (ARRAY[${RETRY_DELAYS_S.join(', ')}])[least(${CLEARED_ATTEMPTS}, ${RETRY_DELAYS_S.length})]
-             * (1 + random() / 10) * interval '1 second',
+           next_attempt_at = now() + greatest($8 * interval '1 second', (ARRAY[${RETRY_DELAYS_S.join(', ')}])[least(${CLEARED_ATTEMPTS}, ${RETRY_DELAYS_S.length})]
+             * (1 + random() / 10) * interval '1 second'),
            last_error = $4,
            suspicion = CASE WHEN suspicion IS NOT NULL THEN 'cleared' END,
            lease_token = NULL, lease_until = NULL, locked_by = NULL, attempt_started_at = NULL
@@ -251,6 +256,7 @@ export async function failAttempt(
       lease.worker,
       failure.startedAt,
       failure.errorMessage.slice(0, 1000),
+      Math.min(failure.retryAfterSeconds ?? 0, LONGEST_WAIT_S),
     ],
     FailedSchema,
   );

@@ -7,9 +7,11 @@ import {
   type Delivery,
   type IgAccount,
   type Media,
+  type Mention,
   type Message,
 } from './state';
-import { commentItem, messagingItem } from './webhooks/items';
+import { newMention } from './mentions';
+import { commentItem, mentionItem, messagingItem, withoutAuthor } from './webhooks/items';
 import { SendOptionsSchema, type SendOptions } from './webhooks/options';
 import { sendItems } from './webhooks/send';
 import { findCustomer, findIgAccount, type World } from './world';
@@ -27,6 +29,12 @@ export const CommentSchema = ActionSchema.extend({
   media: z.string().optional(),
   /** The comment this one answers. */
   parent: z.string().optional(),
+  /** Meta leaves its author out of the webhook. */
+  withoutAuthor: z.boolean().optional(),
+});
+export const MentionSchema = ActionSchema.extend({
+  text: TextSchema,
+  place: z.enum(['comment', 'caption']),
 });
 export const MessageSchema = ActionSchema.extend({
   text: TextSchema.optional(),
@@ -46,6 +54,11 @@ export const PostbackSchema = ActionSchema.extend({ title: TextSchema, payload: 
 
 export interface CommentResult {
   comment: Comment;
+  deliveries: Delivery[];
+}
+
+export interface MentionResult {
+  mention: Mention;
   deliveries: Delivery[];
 }
 
@@ -73,9 +86,22 @@ export function customerComments(world: World, input: z.input<typeof CommentSche
     likes: 0,
   };
   world.state.comments.push(comment);
-  const item = commentItem(comment, account, customer, media);
+  const told = commentItem(comment, account, customer, media);
+  const item = given.withoutAuthor === true ? withoutAuthor(told) : told;
   const kind = parent === undefined ? 'Comment' : 'Reply';
   return { comment, deliveries: sendItems(world, [item], summary(kind, customer, account), given.options) };
+}
+
+/** The customer names the account on somebody else's post. */
+export function customerMentions(world: World, input: z.input<typeof MentionSchema>): MentionResult {
+  const given = MentionSchema.parse(input);
+  const { account, customer } = involved(world, given);
+  const mention = newMention(world, account, customer, given.place, given.text);
+  const item = mentionItem(mention);
+  return {
+    mention,
+    deliveries: sendItems(world, [item], summary('Mention', customer, account), given.options),
+  };
 }
 
 export function customerMessages(world: World, input: z.input<typeof MessageSchema>): MessageResult {

@@ -4,7 +4,14 @@ import { type AddressInfo } from 'node:net';
 import { advanceClock } from './clock';
 import { releaseHeld } from './control/api';
 import { createSandboxServer } from './createSandboxServer';
-import { customerComments, customerMessages, type CommentResult, type MessageResult } from './customers';
+import {
+  customerComments,
+  customerMentions,
+  customerMessages,
+  type CommentResult,
+  type MentionResult,
+  type MessageResult,
+} from './customers';
 import { addFault, removeFaults, type FaultInput } from './faults/faults';
 import { Journal, type JournalEntry } from './journal';
 import { seedState } from './seed';
@@ -69,6 +76,7 @@ export interface Sandbox {
   now(): number;
   sendWebhook(request: WebhookRequest): Delivery[];
   customerComments(input: Parameters<typeof customerComments>[1]): CommentResult;
+  customerMentions(input: Parameters<typeof customerMentions>[1]): MentionResult;
   customerMessages(input: Parameters<typeof customerMessages>[1]): MessageResult;
   /** Sends what was held back. @returns how many deliveries */
   releaseHeld(): number;
@@ -126,6 +134,7 @@ export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
     now: () => world.now(),
     sendWebhook: (request) => sendWebhook(world, request),
     customerComments: (input) => customerComments(world, input),
+    customerMentions: (input) => customerMentions(world, input),
     customerMessages: (input) => customerMessages(world, input),
     releaseHeld: () => releaseHeld(world),
     settle,

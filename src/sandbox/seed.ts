@@ -46,6 +46,7 @@ export function seedState(app: AppRecord, now: number): SandboxState {
     media: seedMedia(now),
     comments: seedComments(now),
     messages: seedMessages(now),
+    mentions: [],
     grants: [],
     tokens: [],
     codes: [],

@@ -17,8 +17,9 @@ export function readSnapshot(file: string, log: (line: string) => void): Sandbox
     return null;
   }
   try {
-    const state = JSON.parse(text) as SandboxState;
-    if ((state.format as number) === 1) return state;
+    const state = JSON.parse(text) as Omit<SandboxState, 'mentions'> & Partial<SandboxState>;
+    // Those written before mentions could be read have none.
+    if ((state.format as number) === 1) return { mentions: [], ...state };
     log(`sandbox: ${file} has an unknown format; starting afresh`);
   } catch {
     log(`sandbox: ${file} is not readable; starting afresh`);

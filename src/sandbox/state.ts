@@ -17,6 +17,7 @@ export interface SandboxState {
   media: Media[];
   comments: Comment[];
   messages: Message[];
+  mentions: Mention[];
   grants: Grant[];
   tokens: Token[];
   codes: AuthorizationCode[];
@@ -143,6 +144,17 @@ export interface Message {
   edits: number;
   deleted: boolean;
   reaction: string | null;
+}
+
+/** The account named on somebody else's post: in its caption, or in a comment under it. */
+export interface Mention {
+  igAccountId: string;
+  customerId: string;
+  mediaId: string;
+  /** Null when it is in the caption. */
+  commentId: string | null;
+  text: string;
+  createdAt: number;
 }
 
 export type PermissionStatus = 'granted' | 'declined' | 'expired';

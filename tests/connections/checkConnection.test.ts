@@ -12,7 +12,7 @@ let userId: string;
 beforeEach(async () => {
   app.sandbox.reset();
   await app.sandbox.subscribeApp();
-  await app.context.pool.query('TRUNCATE users CASCADE');
+  await app.context.pool.query('TRUNCATE users, interactions, webhook_events CASCADE');
   const browser = app.browser();
   userId = (await browser.register()).id;
   await connect(browser, { pages: [BAR_PAGE] });

@@ -10,7 +10,7 @@ let accountId: string;
 
 beforeEach(async () => {
   app.sandbox.reset();
-  await app.context.pool.query('TRUNCATE users CASCADE');
+  await app.context.pool.query('TRUNCATE users, interactions, webhook_events CASCADE');
   const browser = app.browser();
   await browser.register();
   await connect(browser, { pages: [BAR_PAGE] });

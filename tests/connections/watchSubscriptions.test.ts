@@ -9,7 +9,7 @@ const neverStop = new AbortController().signal;
 
 beforeEach(async () => {
   app.sandbox.reset();
-  await app.context.pool.query('TRUNCATE users CASCADE');
+  await app.context.pool.query('TRUNCATE users, interactions, webhook_events CASCADE');
   const browser = app.browser();
   await browser.register();
   await connect(browser, { pages: [BAR_PAGE] });
@@ -75,7 +75,7 @@ describe('watchSubscriptions', () => {
   });
 
   it('looks at the others when one breaks off', async () => {
-    await app.context.pool.query('TRUNCATE users CASCADE');
+    await app.context.pool.query('TRUNCATE users, interactions, webhook_events CASCADE');
     const browser = app.browser();
     await browser.register();
     await connect(browser, {}, `${START}&rerequest=1`);

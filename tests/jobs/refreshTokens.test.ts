@@ -24,7 +24,7 @@ beforeAll(() => {
   );
 });
 beforeEach(async () => {
-  await pool.query('TRUNCATE users CASCADE');
+  await pool.query('TRUNCATE users, interactions, webhook_events CASCADE');
   userId = (await makeUser(pool)).id;
 });
 afterAll(() => closeContext(context));

@@ -81,7 +81,8 @@ describe('processing', () => {
   });
 
   it('does not call own comments and echoes a customer', async () => {
-    await send({ field: 'comments', value: { id: 'own', from: { id: account.igUserId }, text: 'Thanks!' } });
+    const own = { id: 'own', from: { id: account.igUserId }, media: { id: '17' }, text: 'Thanks!' };
+    await send({ field: 'comments', value: own });
     await send({
       sender: { id: account.igUserId },
       recipient: { id: '120' },
@@ -93,7 +94,7 @@ describe('processing', () => {
       await query('SELECT external_id, direction, thread_id FROM interactions ORDER BY external_id'),
     ).toEqual([
       { external_id: 'e', direction: 'out', thread_id: '120' },
-      { external_id: 'own', direction: 'out', thread_id: null },
+      { external_id: 'own', direction: 'out', thread_id: '17' },
     ]);
   });
 
@@ -274,6 +275,7 @@ describe('the lease', () => {
       outcome: 'failed' as const,
       errorCode: 'x',
       errorMessage: '',
+      retryAfterSeconds: null,
     };
     expect(await failAttempt(app.context.pool, old, failure)).toBeNull();
     expect(await startAttempt(app.context.pool, event!.id, old)).toBeNull();
@@ -311,6 +313,7 @@ describe('the lease', () => {
       outcome: 'failed' as const,
       errorCode: 'x',
       errorMessage: '',
+      retryAfterSeconds: null,
     };
     expect(await failAttempt(app.context.pool, alone, failure)).toBe('failed');
     await letLeasesEnd();

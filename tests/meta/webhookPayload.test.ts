@@ -1,4 +1,5 @@
-import { instantOf, readDelivery } from '../../src/meta/webhookPayload';
+import { instantOf } from '../../src/meta/values';
+import { readDelivery } from '../../src/meta/webhookPayload';
 
 const IG = '17841455500011122';
 const read = (value: unknown) => readDelivery(Buffer.from(JSON.stringify(value)));
@@ -143,7 +144,7 @@ describe('the dedupe key', () => {
     [
       'story insights',
       entry({ changes: [{ field: 'story_insights', value: { media_id: '3' } }] }),
-      `instagram:${IG}:story:3`,
+      `instagram:${IG}:story:3:1795000001`,
     ],
     ['message', messaging({ message: { mid: 'm' } }), `instagram:${IG}:msg:m`],
     ['deletion', messaging({ message: { mid: 'm', is_deleted: true } }), `instagram:${IG}:msgdel:m`],

@@ -27,7 +27,7 @@ let account: { id: string; igUserId: string };
 
 beforeEach(async () => {
   await query(
-    'TRUNCATE users, webhook_deliveries, webhook_events, webhook_event_stats, audit_log RESTART IDENTITY CASCADE',
+    'TRUNCATE users, interactions, webhook_deliveries, webhook_events, webhook_event_stats, audit_log RESTART IDENTITY CASCADE',
   );
   ada = { userId: (await makeUser(app.context.pool)).id, isOperator: false };
   account = await makeAccount(app.context.pool, ada.userId);

@@ -1,5 +1,5 @@
 import { randomInt } from 'node:crypto';
-import { type Interaction } from '../../src/meta/interpret';
+import { type Interaction } from '../../src/meta/interaction';
 import { recordInteractions, type SourcedInteraction } from '../../src/models/interactions';
 import { useDatabase } from '../support/database';
 import { makeAccount, makeUser } from '../support/factories';

@@ -15,7 +15,7 @@ beforeEach(async () => {
   // What Meta tells of a disconnect is of another test by the time it arrives.
   app.sandbox.state.app.deauthorizeUrl = null;
   await app.sandbox.subscribeApp();
-  await app.context.pool.query('TRUNCATE users CASCADE');
+  await app.context.pool.query('TRUNCATE users, interactions, webhook_events CASCADE');
 });
 
 async function rows(sql: string): Promise<Record<string, unknown>[]> {

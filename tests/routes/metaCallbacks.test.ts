@@ -8,7 +8,7 @@ const BAR_PAGE = '104455667788990';
 
 beforeEach(async () => {
   app.sandbox.reset();
-  await app.context.pool.query('TRUNCATE users CASCADE');
+  await app.context.pool.query('TRUNCATE users, interactions, webhook_events CASCADE');
   await connect(await visitor(), { pages: [BAR_PAGE] });
 });
 

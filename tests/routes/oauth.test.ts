@@ -23,7 +23,7 @@ const PLAIN_PAGE = '104455667788991';
 beforeEach(async () => {
   app.sandbox.reset();
   await app.sandbox.subscribeApp();
-  await app.context.pool.query('TRUNCATE users CASCADE');
+  await app.context.pool.query('TRUNCATE users, interactions, webhook_events CASCADE');
 });
 
 async function visitor(): Promise<Browser> {

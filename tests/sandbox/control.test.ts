@@ -178,13 +178,19 @@ describe('the control page', () => {
     expect(html).toContain('Write something first.');
   });
 
-  it.each(['', '?do=reply', '?do=reaction', '?do=edit', '?do=unsend', '?do=many', '?do=story-mention'])(
-    'shows the form at %s',
-    async (query) => {
-      const sandbox = await open();
-      expect((await fetch(`${sandbox.url}/_sandbox/ui${query}`)).status).toBe(200);
-    },
-  );
+  it.each([
+    '',
+    '?do=reply',
+    '?do=reaction',
+    '?do=edit',
+    '?do=unsend',
+    '?do=many',
+    '?do=story-mention',
+    '?do=mention',
+  ])('shows the form at %s', async (query) => {
+    const sandbox = await open();
+    expect((await fetch(`${sandbox.url}/_sandbox/ui${query}`)).status).toBe(200);
+  });
 
   it('switches faults, moves the clock and shows calls and deliveries', async () => {
     const sandbox = await open();

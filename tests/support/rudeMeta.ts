@@ -8,6 +8,10 @@ export interface RudeMeta {
   readonly renewals: Map<string, RudeAnswer>;
   /** Answers of `debug_token` by the token asked about; others are called dead. */
   readonly debugged: Map<string, RudeAnswer>;
+  /** Answers to reading a node, by its id. */
+  readonly nodes: Map<string, RudeAnswer>;
+  /** Called when a node is read, before its answer. */
+  onNode: (() => void) | null;
   /** Renewals asked for, in order. */
   readonly asked: string[];
   /** The most renewals that were under way at the same time. */
@@ -42,6 +46,8 @@ export function useRudeMeta(): RudeMeta {
     },
     renewals: new Map(),
     debugged: new Map(),
+    nodes: new Map(),
+    onNode: null,
     asked: [],
     mostAtOnce: 0,
     delayMs: 0,
@@ -49,13 +55,20 @@ export function useRudeMeta(): RudeMeta {
     clear() {
       meta.renewals.clear();
       meta.debugged.clear();
+      meta.nodes.clear();
       meta.asked.length = 0;
-      Object.assign(meta, { mostAtOnce: 0, delayMs: 0, beforeAnswer: null });
+      Object.assign(meta, { mostAtOnce: 0, delayMs: 0, beforeAnswer: null, onNode: null });
     },
   };
 
   async function answer(req: http.IncomingMessage, res: http.ServerResponse): Promise<void> {
-    const { searchParams } = new URL(req.url ?? '', 'http://meta');
+    const { pathname, searchParams } = new URL(req.url ?? '', 'http://meta');
+    const node = meta.nodes.get(pathname.split('/').at(-1) ?? '');
+    if (node !== undefined) {
+      meta.onNode?.();
+      send(req, res, node);
+      return;
+    }
     const inspected = searchParams.get('input_token');
     if (inspected !== null) {
       send(req, res, meta.debugged.get(inspected) ?? { body: DEAD });

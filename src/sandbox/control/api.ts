@@ -143,6 +143,7 @@ function customerRoutes(router: Router, world: World): void {
   const actions = {
     comments: customers.customerComments,
     messages: customers.customerMessages,
+    mentions: customers.customerMentions,
     'story-mentions': customers.customerMentionsInStory,
     reactions: customers.customerReacts,
     edits: customers.customerEdits,

@@ -13,6 +13,7 @@ import { accountCard, conversation, deliveryRow, recentComments } from './uiMode
 export const ACTIONS = [
   { name: 'comment', title: 'Comment' },
   { name: 'reply', title: 'Reply' },
+  { name: 'mention', title: 'Mention' },
   { name: 'message', title: 'Message' },
   { name: 'story-mention', title: 'Story' },
   { name: 'reaction', title: 'Reaction' },
@@ -20,6 +21,13 @@ export const ACTIONS = [
   { name: 'unsend', title: 'Unsend' },
   { name: 'many', title: 'Many' },
 ];
+
+/** The webhook field that tells of an action; messages' where it is not named. */
+const FIELDS: Readonly<Record<string, string>> = {
+  comment: 'comments',
+  reply: 'comments',
+  mention: 'mentions',
+};
 
 type Form = Record<string, string | undefined>;
 
@@ -65,7 +73,7 @@ function showPlay(world: World, res: Response, given: Form, problem: string | nu
   const talk = conversation(world, account, customer);
   res.render('play', {
     accounts: state.igAccounts.map((known) => accountCard(world, known)),
-    account: accountCard(world, account, ['comment', 'reply'].includes(doing) ? 'comments' : 'messages'),
+    account: accountCard(world, account, FIELDS[doing] ?? 'messages'),
     customers: state.customers,
     customer,
     actions: ACTIONS,
@@ -90,7 +98,14 @@ function act(world: World, form: Form): Delivery[] {
   const mid = form['mid'] ?? '';
   switch (form['do']) {
     case 'comment':
-      return customers.customerComments(world, { ...shared, text, media: form['media'] }).deliveries;
+      return customers.customerComments(world, {
+        ...shared,
+        ...{ text, media: form['media'], withoutAuthor: form['anonymous'] !== undefined },
+      }).deliveries;
+    case 'mention': {
+      const place = form['place'] === 'caption' ? 'caption' : 'comment';
+      return customers.customerMentions(world, { ...shared, text, place }).deliveries;
+    }
     case 'reply':
       return customers.customerComments(world, { ...shared, text, parent: form['parent'] }).deliveries;
     case 'message':

@@ -51,7 +51,7 @@ export function commentNode(comment: Comment): GraphNode {
 }
 
 /** `2026-11-18T11:06:41+0000`, without a colon in the offset. */
-function graphTime(at: number): string {
+export function graphTime(at: number): string {
   return `${new Date(at).toISOString().slice(0, 19)}+0000`;
 }
 

@@ -3,6 +3,7 @@ import { type World } from '../world';
 import { type GraphCall } from './call';
 import { findGrant, hasPermission, isGranted, roleOn } from './checks';
 import { mediaNode } from './contentNodes';
+import { mentionedComment, mentionedMedia } from './mentionNodes';
 import { GraphError } from './errors';
 import { pageTokenFor } from './issueTokens';
 import { Connection, type GraphNode } from './render';
@@ -65,6 +66,8 @@ export function igAccountNode(account: IgAccount): GraphNode {
       followers_count: () => account.followers,
       follows_count: () => account.follows,
       media_count: (call) => mediaOf(call, account).length,
+      mentioned_comment: (call, { args }) => mentionedComment(call, account, args['comment_id']),
+      mentioned_media: (call, { args }) => mentionedMedia(call, account, args['media_id']),
       media: (call) => new Connection(account.id, 'media', mediaOf(call, account).map(mediaNode)),
       stories: (call) => new Connection(account.id, 'stories', storiesOf(call, account).map(mediaNode)),
     },

@@ -1,5 +1,6 @@
 import { newMid, newNumericId } from '../ids';
-import { type Comment, type Customer, type IgAccount, type Media } from '../state';
+import { newMention } from '../mentions';
+import { type Comment, type Customer, type IgAccount, type Media, type Mention } from '../state';
 import { type World } from '../world';
 
 /** One event before it is put into an envelope. */
@@ -40,6 +41,23 @@ export function commentItem(
       ...(comment.parentId === null ? {} : { parent_id: comment.parentId }),
       text: comment.text,
     },
+  };
+}
+
+/** Seen with the flat form of Instagram Login (meta-platform §4.2). */
+export function withoutAuthor(item: WebhookItem): WebhookItem {
+  const { from: _from, ...value } = item.value;
+  return { ...item, value };
+}
+
+export function mentionItem({ igAccountId, mediaId, commentId, createdAt }: Mention): WebhookItem {
+  return {
+    object: 'instagram',
+    entryId: igAccountId,
+    field: 'mentions',
+    slot: 'changes',
+    at: createdAt,
+    value: { media_id: mediaId, ...(commentId === null ? {} : { comment_id: commentId }) },
   };
 }
 
@@ -94,10 +112,10 @@ export const templateItems: Record<
     commentItem(newComment(world, text), account, customer, someMedia(world, account), 'live_comments'),
   own_comment: (world, account, _customer, text) =>
     commentItem(newComment(world, text), account, null, someMedia(world, account)),
-  mention: (world, account) => ({
-    ...commentItem(newComment(world, ''), account, null, someMedia(world, account), 'mentions'),
-    value: { media_id: newNumericId('17955', 17), comment_id: newNumericId('18055', 17) },
-  }),
+  mention: (world, account, customer, text) =>
+    mentionItem(newMention(world, account, customer, 'comment', text)),
+  caption_mention: (world, account, customer, text) =>
+    mentionItem(newMention(world, account, customer, 'caption', text)),
   story_insights: (world, account) => ({
     ...commentItem(newComment(world, ''), account, null, someMedia(world, account), 'story_insights'),
     value: {
