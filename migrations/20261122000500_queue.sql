@@ -31,8 +31,6 @@ DROP INDEX webhook_events_dead;
 DROP INDEX webhook_events_delivery_id;
 DROP INDEX interactions_source_event_id;
 
--- Rows come in the order of time: a few pages of summary find a range, and new entries go to the end of an index.
-CREATE INDEX webhook_deliveries_received_at ON webhook_deliveries USING brin (received_at) WITH (pages_per_range = 16);
 CREATE INDEX webhook_events_received_at ON webhook_events (received_at);
 CREATE INDEX webhook_events_by_type ON webhook_events (user_id, event_type, id DESC);
 

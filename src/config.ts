@@ -27,6 +27,8 @@ export interface Config {
     readonly lingerSeconds: number;
   };
   readonly tokenRefreshThresholdDays: number;
+  /** Days since receipt; events are kept at least as long as their payloads. */
+  readonly retention: { readonly payloadDays: number; readonly eventDays: number };
   readonly scheduler: 'inline' | 'external';
   readonly operatorToken: string | null;
   readonly logLevel: LogLevel;
@@ -125,6 +127,11 @@ export function loadConfig(env: Environment = process.env): Config {
       'OAUTH_REDIRECT_URI must lie under BASE_URL: the callback needs the cookie of that address',
     );
   }
+  if (values.RETENTION_EVENT_DAYS < values.RETENTION_PAYLOAD_DAYS) {
+    problems.push(
+      `RETENTION_EVENT_DAYS (${values.RETENTION_EVENT_DAYS}) is less than RETENTION_PAYLOAD_DAYS (${values.RETENTION_PAYLOAD_DAYS}): raise it or lower the other, an event is kept at least as long as its payload`,
+    );
+  }
   if (isProduction) {
     requireHttps('BASE_URL', values.BASE_URL, problems, { loopbackAllowed: true });
     for (const name of ['META_DIALOG_BASE', 'META_GRAPH_BASE'] as const) {
@@ -160,6 +167,10 @@ export function loadConfig(env: Environment = process.env): Config {
       lingerSeconds: values.WEBHOOK_LINGER_SECONDS,
     }),
     tokenRefreshThresholdDays: values.TOKEN_REFRESH_THRESHOLD_DAYS,
+    retention: Object.freeze({
+      payloadDays: values.RETENTION_PAYLOAD_DAYS,
+      eventDays: values.RETENTION_EVENT_DAYS,
+    }),
     scheduler: values.SCHEDULER ?? (isProduction ? 'external' : 'inline'),
     operatorToken: values.OPERATOR_TOKEN ?? null,
     logLevel: values.LOG_LEVEL,
@@ -225,6 +236,9 @@ export const EnvironmentSchema = z.object({
   WEBHOOK_LEASE_SECONDS: whole(1, 3600).default(60),
   WEBHOOK_LINGER_SECONDS: whole(0, 3600).default(55),
   TOKEN_REFRESH_THRESHOLD_DAYS: whole(1, 59).default(7),
+  // Meta repeats a delivery for up to a week.
+  RETENTION_PAYLOAD_DAYS: whole(8, 3650).default(30),
+  RETENTION_EVENT_DAYS: whole(8, 3650).default(90),
   SCHEDULER: z.enum(['inline', 'external'], 'must be inline or external').optional(),
   OPERATOR_TOKEN: z.string().optional(),
   LOG_LEVEL: z.enum(LOG_LEVELS, `must be one of ${LOG_LEVELS.join(', ')}`).default('info'),

@@ -81,6 +81,16 @@ describe('loadConfig', () => {
     expect(problemsOf(env)).toHaveLength(1);
   });
 
+  it('keeps events at least as long as their payloads, and those longer than Meta repeats', () => {
+    expect(loadConfig(GOOD).retention).toEqual({ payloadDays: 30, eventDays: 90 });
+    const problem = 'RETENTION_EVENT_DAYS (90) is less than RETENTION_PAYLOAD_DAYS (120): raise it';
+    expect(problemsOf({ RETENTION_PAYLOAD_DAYS: '120' })).toEqual([expect.stringContaining(problem)]);
+    expect(problemsOf({ RETENTION_PAYLOAD_DAYS: '7' })).toEqual([
+      'RETENTION_PAYLOAD_DAYS must be at least 8',
+    ]);
+    expect(problemsOf({ RETENTION_PAYLOAD_DAYS: '60', RETENTION_EVENT_DAYS: '60' })).toEqual([]);
+  });
+
   it('takes an empty setting for a missing one', () => {
     expect(loadConfig({ ...GOOD, LOG_DIR: '', OPERATOR_TOKEN: ' ', PORT: '' })).toMatchObject({
       logDir: null,

@@ -14,8 +14,19 @@ export type Job = (context: AppContext, signal: AbortSignal) => Promise<JobSumma
 const BEAT_MS = 15_000;
 const HARD_STOP_MS = 15_000;
 
-/** What every job process shares: settings, stop signals, heartbeat, one closing line, exit code. */
-export async function runJob(name: string, job: Job): Promise<void> {
+/** The process of a job: settings, stop signals, heartbeat, one closing line, exit code. */
+export function runJob(name: string, job: Job): Promise<void> {
+  return runProcess(name, async (context, signal) => {
+    const summary = await watched(context, name, job, signal);
+    if ((summary['failed'] ?? 0) > 0) process.exitCode = 1;
+  });
+}
+
+/** What every job process shares, whether it does its work or only says what that would be. */
+export async function runProcess(
+  name: string,
+  work: (context: AppContext, signal: AbortSignal) => Promise<void>,
+): Promise<void> {
   const stop = new AbortController();
   for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) {
     process.on(signal, () => {
@@ -31,8 +42,7 @@ export async function runJob(name: string, job: Job): Promise<void> {
     try {
       const problem = await schemaProblem(context.pool);
       if (problem !== null) throw new Error(problem);
-      const summary = await watched(context, name, job, stop.signal);
-      if ((summary['failed'] ?? 0) > 0) process.exitCode = 1;
+      await work(context, stop.signal);
     } finally {
       await closeContext(context);
       await development.stop();

@@ -15,3 +15,22 @@ export async function updateSession(
     [hashedId, data, lifetimeMs / 1000],
   );
 }
+
+/** @returns how many; 0 when no more are due */
+export function deleteExpiredSessions(db: Db, limit: number): Promise<number> {
+  return execute(
+    db,
+    `WITH old AS (
+       SELECT sid
+       FROM sessions
+       WHERE expire < now()
+       ORDER BY expire
+       LIMIT $1
+       FOR UPDATE SKIP LOCKED
+     )
+     DELETE FROM sessions session
+     USING old
+     WHERE session.sid = old.sid`,
+    [limit],
+  );
+}

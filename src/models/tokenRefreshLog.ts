@@ -61,3 +61,25 @@ export function listRefreshAttempts(db: Db, metaAccountId: string, limit: number
     RefreshAttemptSchema,
   );
 }
+
+/** A login is renewed every two months: this shows the last year of each. */
+export const REFRESH_LOG_DAYS = 400;
+
+/** @returns how many; 0 when no more are due */
+export function deleteOldRefreshAttempts(db: Db, limit: number): Promise<number> {
+  return execute(
+    db,
+    `WITH old AS (
+       SELECT id
+       FROM token_refresh_log
+       WHERE started_at < now() - make_interval(days => ${REFRESH_LOG_DAYS})
+       ORDER BY started_at
+       LIMIT $1
+       FOR UPDATE SKIP LOCKED
+     )
+     DELETE FROM token_refresh_log attempt
+     USING old
+     WHERE attempt.id = old.id`,
+    [limit],
+  );
+}

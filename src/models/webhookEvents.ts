@@ -37,6 +37,18 @@ const ListedEventSchema = EventSchema.extend({
 });
 export type ListedEvent = z.infer<typeof ListedEventSchema>;
 
+/**
+ * Whether the payload is there, was removed after its time, or could never be read. What is unreadable is never
+ * processed, and nothing but a processed event loses its payload to time.
+ */
+export function payloadStateOf({
+  status,
+  payload,
+}: Pick<ListedEvent, 'status' | 'payload'>): 'kept' | 'expired' | 'unreadable' {
+  if (payload !== null) return 'kept';
+  return status === 'processed' ? 'expired' : 'unreadable';
+}
+
 const EventDetailsSchema = ListedEventSchema.extend({
   deliveryId: z.string().nullable(),
   object: z.string().nullable(),

@@ -3,7 +3,13 @@ import { type AppContext } from '../context';
 import { NotFoundError } from '../errors';
 import { requireLogin } from '../middleware/requireLogin';
 import { getEventTotals, listCountsByHour, listCountsByType } from '../models/webhookEventStats';
-import { findEvent, listAttempts, listEvents, type WebhookEvent } from '../models/webhookEvents';
+import {
+  findEvent,
+  listAttempts,
+  listEvents,
+  payloadStateOf,
+  type WebhookEvent,
+} from '../models/webhookEvents';
 import { toCsv } from '../utils/csv';
 import { eventActions, eventIdOf, viewerOf } from './eventActions';
 import { readFilters, readPage, readRange } from './eventFilters';
@@ -59,7 +65,12 @@ export function eventApiRoutes(context: AppContext): Router {
     const event = await findEvent(pool, viewerOf(req), eventIdOf(req));
     if (event === null) throw new NotFoundError();
     const { username: _username, igUserId: _igUserId, nextAttemptAt: _nextAttemptAt, ...rest } = event;
-    res.json({ ...rest, ...toJson(event), attemptLog: await listAttempts(pool, event.id) });
+    res.json({
+      ...rest,
+      ...toJson(event),
+      payloadState: payloadStateOf(event),
+      attemptLog: await listAttempts(pool, event.id),
+    });
   });
 
   router.post('/api/webhook-events/:id/retry', async (req, res) => {

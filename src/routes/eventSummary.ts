@@ -2,16 +2,17 @@ import { type TFunction } from 'i18next';
 import { type Interaction } from '../meta/interaction';
 import { interpret } from '../meta/interpret';
 import { type Json, objectOf, text } from '../meta/values';
-import { type ListedEvent } from '../models/webhookEvents';
+import { type ListedEvent, payloadStateOf } from '../models/webhookEvents';
 
 const MAX_LENGTH = 140;
 
 /** One line that says in words what an event is about. */
 export function summarize(
   t: TFunction,
-  event: Pick<ListedEvent, 'eventType' | 'payload' | 'igUserId'>,
+  event: Pick<ListedEvent, 'eventType' | 'status' | 'payload' | 'igUserId'>,
 ): string {
-  if (event.payload === null || event.payload === undefined) return t('summaries:unreadable');
+  const payloadState = payloadStateOf(event);
+  if (payloadState !== 'kept') return t(`summaries:${payloadState}`);
   const interaction = interpret({
     eventType: event.eventType,
     payload: event.payload,

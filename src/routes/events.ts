@@ -15,6 +15,7 @@ import {
   findEvent,
   listAttempts,
   listEvents,
+  payloadStateOf,
   retryableFilters,
 } from '../models/webhookEvents';
 import { curlFor } from '../utils/curl';
@@ -64,6 +65,7 @@ export function eventRoutes(context: AppContext): Router {
       retryHref: hasRetryable ? hrefOf('/events/retry', query) : null,
       bulkRetries,
       hasAny: stats.total > 0,
+      eventDays: config.retention.eventDays,
     });
   });
 
@@ -77,6 +79,7 @@ export function eventRoutes(context: AppContext): Router {
       event.deliveryId === null ? null : findDeliveryBody(pool, viewer, event.deliveryId),
       interactionOf(event),
     ]);
+    const payloadState = payloadStateOf(event);
     const rawText = body?.toString('utf8') ?? null;
     const canRetry = event.status === 'failed' || event.status === 'dead_letter';
     res.render('event', {
@@ -87,11 +90,13 @@ export function eventRoutes(context: AppContext): Router {
         nextAttemptAt: event.status === 'failed' ? event.nextAttemptAt : null,
         payloadPretty: event.payload === null ? null : JSON.stringify(event.payload, null, 2),
         rawText,
-        parseError: event.payload === null ? event.lastError : null,
+        payloadState,
+        parseError: payloadState === 'unreadable' ? event.lastError : null,
       },
       journey: journeyOf(t, event, attempts),
       attempts,
       interaction,
+      payloadDays: config.retention.payloadDays,
       canRetry,
       retryDisabledReason: canRetry ? null : t(RETRY_REASONS[event.status] ?? 'journey:retryProcessed'),
       canDelete: event.status === 'processed' || event.status === 'dead_letter',
