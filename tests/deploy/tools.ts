@@ -11,7 +11,13 @@ export const ROOT = path.resolve(__dirname, '../..');
  * with REQUIRE_TOOLS=1, as in CI, it fails instead.
  */
 export function itWith(...tools: string[]): (name: string, body: jest.ProvidesCallback) => void {
-  const missing = tools.filter((tool) => !isInstalled(tool));
+  return itUnlessMissing(tools.filter((tool) => !isInstalled(tool)));
+}
+
+/** The same for a test that needs something else of the machine: the names of what is not there. */
+export function itUnlessMissing(
+  missing: readonly string[],
+): (name: string, body: jest.ProvidesCallback) => void {
   if (missing.length === 0) return (name, body) => it(name, body);
   const reason = `needs ${missing.join(', ')}`;
   if (process.env['REQUIRE_TOOLS'] !== '1') return (name, body) => it.skip(`${name} (${reason})`, body);

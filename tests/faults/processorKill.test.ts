@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { useDatabase } from '../support/database';
+import { commentBatches, deliverInOrder } from './support/deliveries';
 import { endOf, type Program, settings, startProcessor, waitUntil } from './support/processes';
 import {
   countEffects,
@@ -56,91 +57,83 @@ describe('two processors of which one is killed and replaced, twice', () => {
 });
 
 describe.each([
-  // Shorter than the client's limit for a query: the worker goes on as if nothing had happened.
-  { place: 'between the charge of an attempt and its effect', leaseSeconds: 1, isInTransaction: false },
-  // Its transaction holds the event's row, which nobody can take from it.
-  { place: 'in the transaction of an effect', leaseSeconds: 3, isInTransaction: true },
-  // Until the database ends that transaction.
-  { place: 'in a transaction that the database gives up', leaseSeconds: 5, isInTransaction: true },
-])(
-  'a processor that is paused for 2.5 leases of $leaseSeconds s $place',
-  ({ leaseSeconds, isInTransaction }) => {
-    const { pool, config } = useDatabase();
+  // Shorter than the client's limit for a query, and longer: then the worker believes that its query failed.
+  { place: 'before its effects are written', isWriting: false, leaseSeconds: 1 },
+  { place: 'before its effects are written', isWriting: false, leaseSeconds: 3 },
+  { place: 'while its effects are written', isWriting: true, leaseSeconds: 1 },
+  { place: 'while its effects are written', isWriting: true, leaseSeconds: 3 },
+])('a processor that is paused for 2.5 leases of $leaseSeconds s $place', ({ isWriting, leaseSeconds }) => {
+  const { pool, config } = useDatabase();
 
-    it('writes nothing a second time when it goes on', async () => {
-      await makeWaitingComments(pool, 2000);
-      await countEffects(pool);
-      if (isInTransaction) await slowHandlers(pool, 0.02);
-      else await slowAttempts(pool, 0.02);
-      const env = { ...settings(config.connectionString), WEBHOOK_LEASE_SECONDS: String(leaseSeconds) };
-      const other = startProcessor(env);
-      // What the address says wins over what the program says: its sessions are told apart by their name.
-      const paused = startProcessor({
-        ...env,
-        DATABASE_URL: `${config.connectionString}?application_name=paused`,
-      });
-      await waitUntil('it is paused in the right place', async () => {
-        await waitUntil('it has begun', async () => (await heldBy(pool, paused)).started > 0);
-        paused.signal('SIGSTOP');
-        if (await isHeldUp(paused)) return true;
-        paused.signal('SIGCONT');
-        await sleep(randomBetween(1, 50)); // its steps have a rhythm, which ours must not follow
-        return false;
-      });
-      const events = await dropWaitingEvents();
-
-      await Promise.all([
-        sleep(2.5 * leaseSeconds * 1000),
-        waitUntil('the other has done all that it could get', async () => {
-          return (await queueState(pool)).processed >= (isInTransaction ? events - 1 : events);
-        }),
-      ]);
-      const { rows } = await pool.query<{ now: Date }>('SELECT clock_timestamp() AS now');
-      paused.signal('SIGCONT');
-      await waitUntil('it asks for more or has given up', async () => {
-        return !paused.isRunning || (await hasAskedForMore(rows[0]!.now));
-      });
-      await waitUntil('all is done', async () => (await queueState(pool)).processed === events);
-      paused.signal('SIGTERM');
-      await endOf(paused, 15);
-      await stop(other);
-      expect(await deviations(pool, events)).toEqual({});
+  it('writes nothing a second time when it goes on', async () => {
+    const account = await makeWaitingComments(pool, 2000);
+    await countEffects(pool);
+    if (isWriting) await slowHandlers(pool, 0.02);
+    else await slowAttempts(pool, 0.02);
+    const env = { ...settings(config.connectionString), WEBHOOK_LEASE_SECONDS: String(leaseSeconds) };
+    const other = startProcessor(env);
+    // What the address says wins over what the program says: its sessions are told apart by their name.
+    const paused = startProcessor({
+      ...env,
+      DATABASE_URL: `${config.connectionString}?application_name=paused`,
     });
+    await waitUntil('it is paused in the right place', async () => {
+      await waitUntil('it has begun', async () => (await heldBy(pool, paused)).claimed > 0);
+      await sleep(randomBetween(1, 100)); // its steps have a rhythm, which ours must not follow
+      paused.signal('SIGSTOP');
+      if (isWriting ? await isAsleep() : await holdsEvents(paused)) return true;
+      paused.signal('SIGCONT');
+      return false;
+    });
+    const events = await dropWaitingEvents();
 
-    /** True when the stopped process has begun an event, has others yet to begin, and is in the place we want. */
-    async function isHeldUp(program: Program): Promise<boolean> {
-      const states = async () => {
-        const { rows } = await pool.query<{ state: string }>(
-          `SELECT state FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'paused'`,
-        );
-        return rows.map(({ state }) => state);
-      };
-      await waitUntil('the database did what it was told', async () => !(await states()).includes('active'));
-      const isOpen = (await states()).some((state) => state.startsWith('idle in transaction'));
-      const { claimed, started } = await heldBy(pool, program);
-      return isOpen === isInTransaction && started === 1 && claimed > 1;
-    }
+    await Promise.all([
+      sleep(2.5 * leaseSeconds * 1000),
+      waitUntil('the rest is done without it', async () => (await queueState(pool)).processed === events),
+    ]);
+    await stop(other);
+    paused.signal('SIGCONT');
+    await deliverInOrder(pool, commentBatches([{ account, id: 'later' }]));
+    const isDone = async () => (await queueState(pool)).processed === events + 1;
+    await waitUntil('it does what comes next or has given up', async () => {
+      return !paused.isRunning || (await isDone());
+    });
+    if (paused.isRunning) await stop(paused);
+    else startProcessor(env);
+    await waitUntil('all is done', isDone);
+    expect(await deviations(pool, events + 1)).toEqual({});
+  });
 
-    /** The other shall soon come to what the paused one holds. @returns how many events there are now */
-    async function dropWaitingEvents(): Promise<number> {
-      await pool.query(`DELETE FROM webhook_events WHERE status = 'pending'`);
-      const { rows } = await pool.query<{ count: number }>(
-        'SELECT count(*)::integer AS count FROM webhook_events',
-      );
-      return rows[0]!.count;
-    }
+  /** In the trigger that slows the writing of effects. */
+  async function isAsleep(): Promise<boolean> {
+    const { rowCount } = await pool.query(
+      `SELECT FROM pg_stat_activity
+       WHERE datname = current_database() AND application_name = 'paused' AND wait_event = 'PgSleep'`,
+    );
+    return rowCount === 1;
+  }
 
-    async function hasAskedForMore(since: Date): Promise<boolean> {
+  /** Also when the database has done all that it was told before the pause. */
+  async function holdsEvents(program: Program): Promise<boolean> {
+    await waitUntil('the database has done what it was told', async () => {
       const { rowCount } = await pool.query(
-        `SELECT 1
-       FROM pg_stat_activity
-       WHERE datname = current_database() AND application_name = 'paused' AND query LIKE 'WITH due AS%' AND query_start > $1`,
-        [since],
+        `SELECT FROM pg_stat_activity
+         WHERE datname = current_database() AND application_name = 'paused' AND state = 'active'`,
       );
-      return (rowCount ?? 0) > 0;
-    }
-  },
-);
+      return rowCount === 0;
+    });
+    return (await heldBy(pool, program)).started > 0;
+  }
+
+  /** The other shall soon come to what the paused one holds. @returns how many events there are now */
+  async function dropWaitingEvents(): Promise<number> {
+    await pool.query(`DELETE FROM webhook_events WHERE status = 'pending'`);
+    const { rows } = await pool.query<{ count: number }>(
+      'SELECT count(*)::integer AS count FROM webhook_events',
+    );
+    return rows[0]!.count;
+  }
+});
 
 async function stop(...programs: Program[]): Promise<void> {
   for (const program of programs) program.signal('SIGTERM');

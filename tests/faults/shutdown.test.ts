@@ -62,14 +62,16 @@ describe('SIGTERM to a server whose database holds ten deliveries up', () => {
 describe('SIGTERM to a processor', () => {
   const env = () => settings(config.connectionString);
 
-  it('lets the running event end and hands the others back as if they had never been taken', async () => {
+  it('lets the running handlers end and hands the others back as if they had never been taken', async () => {
     const events = 500;
     await makeWaitingComments(pool, events);
     await countEffects(pool);
-    await slowHandlers(pool, 0.05);
+    await slowHandlers(pool, 0.1);
     const processor = startProcessor(env());
     await waitUntil('it is in the middle', async () => (await queueState(pool)).processed > 15);
+    await waitUntil('a handler runs', () => isAnyoneWaiting('PgSleep'));
     processor.signal('SIGTERM');
+    await sleep(50);
     processor.signal('SIGTERM'); // impatience changes nothing
     expect(await endOf(processor, 10)).toMatchObject({ code: 0, stderr: '' });
 
@@ -90,6 +92,30 @@ describe('SIGTERM to a processor', () => {
     expect(rows).toEqual([{ touched: 0, attempts: state.processed, effects: state.processed }]);
   });
 
+  it('takes back the attempt of a handler that cannot end', async () => {
+    await pool.query('DROP TRIGGER slow ON interactions');
+    await makeWaitingComments(pool, 30);
+    const client = await pool.connect();
+    try {
+      await client.query('BEGIN; LOCK TABLE interactions IN EXCLUSIVE MODE');
+      const processor = startProcessor(env());
+      await waitUntil('a handler runs', () => isAnyoneWaiting('relation'));
+      processor.signal('SIGTERM');
+      await sleep(50);
+      processor.signal('SIGTERM');
+      expect(await endOf(processor, 10)).toMatchObject({ code: 0, stderr: '' });
+    } finally {
+      await client.query('ROLLBACK');
+      client.release();
+    }
+    const { rows } = await pool.query(
+      `SELECT status, attempts, lease_token, (SELECT count(*) FROM webhook_event_log)::integer AS logged, count(*)::integer AS events
+       FROM webhook_events
+       GROUP BY 1, 2, 3`,
+    );
+    expect(rows).toEqual([{ status: 'pending', attempts: 0, lease_token: null, logged: 0, events: 30 }]);
+  });
+
   it('ends one that only waits for work', async () => {
     const processor = startProcessor(env());
     await waitUntil('it listens', async () => {
@@ -102,6 +128,15 @@ describe('SIGTERM to a processor', () => {
     expect(await endOf(processor, 10)).toMatchObject({ code: 0, stderr: '' });
   });
 });
+
+/** PostgreSQL's name of what a session of this database waits for. */
+async function isAnyoneWaiting(event: string): Promise<boolean> {
+  const { rowCount } = await pool.query(
+    'SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event = $1',
+    [event],
+  );
+  return (rowCount ?? 0) > 0;
+}
 
 async function whileEventsAreLocked<T>(work: () => Promise<T>): Promise<T> {
   const client = await pool.connect();

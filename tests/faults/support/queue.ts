@@ -1,19 +1,25 @@
 import { type Pool } from 'pg';
-import { readDelivery } from '../../../src/meta/webhookPayload';
-import { storeDeliveries } from '../../../src/models/webhookDeliveries';
 import { makeAccount, makeUser } from '../../support/factories';
-import { commentItem, notification } from '../../support/webhook';
+import { commentBatches, deliverInOrder } from './deliveries';
 import { type Program } from './processes';
 
-/** One person with one account, and so many comments on it waiting to be processed: c-0, c-1 … */
-export async function makeWaitingComments(pool: Pool, count: number): Promise<void> {
+/**
+ * One person with one account, and so many comments on it waiting to be processed: c-0, c-1 …
+ * @returns Instagram's id of the account
+ */
+export async function makeWaitingComments(pool: Pool, count: number): Promise<string> {
+  const [account] = (await makeAccounts(pool, 1)) as [string];
+  const comments = Array.from({ length: count }, (_value, index) => ({ account, id: `c-${index}` }));
+  await deliverInOrder(pool, commentBatches(comments));
+  return account;
+}
+
+/** Accounts of one person. @returns Instagram's ids of them */
+export async function makeAccounts(pool: Pool, count: number): Promise<string[]> {
   const owner = await makeUser(pool);
-  const account = await makeAccount(pool, owner.id);
-  for (let first = 0; first < count; first += 100) {
-    const ids = Array.from({ length: Math.min(100, count - first) }, (_value, index) => `c-${first + index}`);
-    const body = Buffer.from(notification(account.igUserId, { changes: ids.map((id) => commentItem(id)) }));
-    await storeDeliveries(pool, [{ ...readDelivery(body), body, signedBy: 'meta', contentType: null }]);
-  }
+  const accounts: string[] = [];
+  for (let index = 0; index < count; index++) accounts.push((await makeAccount(pool, owner.id)).igUserId);
+  return accounts;
 }
 
 /**
@@ -101,9 +107,12 @@ export async function deviations(pool: Pool, expected: number): Promise<Record<s
               count(*) FILTER (WHERE status = 'processed')::integer AS processed,
               count(*) FILTER (WHERE status = 'dead_letter')::integer AS dead_letter
        FROM webhook_events
+       WHERE status IN ('processed', 'dead_letter')
        GROUP BY 1, 2, 3, 4
      ), counted AS (
-       SELECT hour, user_id, instagram_account_id, event_type, processed, dead_letter FROM webhook_event_counts
+       SELECT hour, user_id, instagram_account_id, event_type, processed, dead_letter
+       FROM webhook_event_counts
+       WHERE processed > 0 OR dead_letter > 0
      )
      SELECT $1 - (SELECT count(*) FROM webhook_events)::integer AS "missing events",
             (SELECT count(*) FROM webhook_events WHERE status <> 'processed')::integer AS "unfinished events",

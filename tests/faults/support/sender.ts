@@ -1,12 +1,17 @@
 import http from 'node:http';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { sign } from '../../support/webhook';
 
 /** The status, or null when the connection broke: then nobody knows whether the event was stored. */
 export type Answer = number | null;
 
+const PATIENCE_MS = 30_000;
+
 /** POSTs signed bodies to one server over connections that stay open, as Meta and nginx do. */
 export class Sender {
   private readonly agent: http.Agent;
+  /** How often a 503 did not say when to come again. */
+  refusalsWithoutDelay = 0;
 
   constructor(
     private readonly port: number,
@@ -33,6 +38,8 @@ export class Sender {
       });
       request.once('error', () => resolve(null));
       request.once('response', (response) => {
+        if (response.statusCode === 503 && !Number(response.headers['retry-after']))
+          this.refusalsWithoutDelay++;
         response.resume();
         response.once('end', () => resolve(response.statusCode ?? null));
         response.once('close', () => resolve(null)); // broken off; after `end` it changes nothing
@@ -51,11 +58,42 @@ export class Sender {
     bodies: ReadonlyMap<string, string>,
     onAnswer: (id: string, answer: Answer) => void,
   ): Promise<void> {
-    const waiting = bodies.entries(); // one iterator for all workers
+    const waiting = bodies.entries();
     const worker = async () => {
       for (const [id, body] of waiting) onAnswer(id, await this.post(body));
     };
     await Promise.all(Array.from({ length: this.concurrency }, worker));
+  }
+
+  /**
+   * Sends what was refused again, as Meta does, until all is answered 200.
+   * @returns the different answers
+   * @throws Error when nothing was stored for a long time
+   */
+  async postUntilStored(
+    bodies: ReadonlyMap<string, string>,
+    onStored: (count: number) => void = () => undefined,
+  ): Promise<Set<Answer>> {
+    const answers = new Set<Answer>();
+    const waiting = [...bodies.values()].reverse();
+    let stored = 0;
+    let lastStored = performance.now();
+    const worker = async () => {
+      for (let body = waiting.pop(); body !== undefined; body = waiting.pop()) {
+        const answer = await this.post(body);
+        answers.add(answer);
+        if (answer === 200) {
+          lastStored = performance.now();
+          onStored(++stored);
+        } else {
+          if (performance.now() - lastStored > PATIENCE_MS) throw new Error('Nothing is stored any more.');
+          waiting.unshift(body);
+          await sleep(20);
+        }
+      }
+    };
+    await Promise.all(Array.from({ length: this.concurrency }, worker));
+    return answers;
   }
 
   close(): void {
