@@ -13,6 +13,8 @@ export interface AppContext {
   readonly pool: Pool;
   /** Webhook intake and health only: a slow dashboard cannot take its connections. */
   readonly intakePool: Pool;
+  /** Claiming and ending events. What a crash of PostgreSQL takes back of that is processed again. */
+  readonly queuePool: Pool;
   /** Stores what Meta sends, many deliveries at a time. */
   readonly intake: Intake;
   readonly graph: GraphClient;
@@ -25,11 +27,12 @@ const INTAKE_CONNECTIONS = 4;
 
 export function createContext(config: Config): AppContext {
   const pool = createPool(config.database, 'app');
-  const intakePool = createPool(config.database, 'intake', INTAKE_CONNECTIONS);
+  const intakePool = createPool(config.database, 'intake', { max: INTAKE_CONNECTIONS });
   return {
     config,
     pool,
     intakePool,
+    queuePool: createPool(config.database, 'queue', { isDurable: false }),
     intake: createIntake(intakePool),
     graph: createGraphClient(config.meta),
     rejections: createRejectionLog(pool),
@@ -38,7 +41,7 @@ export function createContext(config: Config): AppContext {
 }
 
 export async function closeContext(context: AppContext): Promise<void> {
-  const { pool, intakePool, intake, rejections, handshakes } = context;
+  const { pool, intakePool, queuePool, intake, rejections, handshakes } = context;
   await Promise.all([intake.close(), rejections.close(), handshakes.close()]);
-  await Promise.all([pool.end(), intakePool.end()]);
+  await Promise.all([pool.end(), intakePool.end(), queuePool.end()]);
 }

@@ -9,7 +9,7 @@ const USAGE = 'Usage: npm run set-role -- EMAIL operator|user\n';
 async function main([email, role]: string[]): Promise<void> {
   if (email === undefined || (role !== 'operator' && role !== 'user')) throw new Error(USAGE);
   const development = await developmentEnvironment(process.env, { isTool: true });
-  const pool = createPool(loadDatabaseConfig(development.env), 'set-role', 1);
+  const pool = createPool(loadDatabaseConfig(development.env), 'set-role', { max: 1 });
   try {
     if (!(await setUserRole(pool, email, role))) throw new Error(`Nobody is registered as ${email}.\n`);
     process.stdout.write(`${email} is now: ${role}\n`);

@@ -16,10 +16,23 @@ const LIMITS = {
   keepAlive: true,
 } satisfies PoolConfig;
 
-/** A pool whose sessions speak UTC and answer a COMMIT only when it is on disk. `name` shows in pg_stat_activity. */
-export function createPool(database: DatabaseConfig, name: string, max = database.poolMax): Pool {
+export interface PoolOptions {
+  max?: number;
+  /**
+   * False: a COMMIT is answered before it is on disk. Nothing is ever half there, but a crash of PostgreSQL takes the
+   * last moments back: only for work that is then done again.
+   */
+  isDurable?: boolean;
+}
+
+/** A pool whose sessions speak UTC. `name` shows in pg_stat_activity. */
+export function createPool(
+  database: DatabaseConfig,
+  name: string,
+  { max = database.poolMax, isDurable = true }: PoolOptions = {},
+): Pool {
   const pool = new Pool({
-    ...connectionOptions(database),
+    ...connectionOptions(database, isDurable),
     ...LIMITS,
     application_name: `insta-connect-demo ${name}`,
     max,
@@ -32,10 +45,10 @@ export function createPool(database: DatabaseConfig, name: string, max = databas
 }
 
 /** How to reach the database, for a Pool and for a Client of its own (LISTEN, migrations). */
-export function connectionOptions(database: DatabaseConfig) {
+export function connectionOptions(database: DatabaseConfig, isDurable = true) {
   return {
     connectionString: database.connectionString,
     ssl: database.ssl,
-    options: '-c TimeZone=UTC -c synchronous_commit=on',
+    options: `-c TimeZone=UTC -c synchronous_commit=${isDurable ? 'on' : 'off'}`,
   };
 }

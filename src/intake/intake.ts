@@ -31,7 +31,7 @@ export interface IntakeLimits {
 
 const LIMITS: IntakeLimits = {
   maxBatch: 200,
-  maxInFlight: 2,
+  maxInFlight: 3,
   maxWaiting: 2_000,
   maxWaitingBytes: 64 * 1024 * 1024,
   deadlineMs: 5_000,
@@ -56,8 +56,14 @@ export function createIntake(pool: Pool, changes: Partial<IntakeLimits> = {}): I
   let held = 0;
   let heldBytes = 0;
 
+  /** One is under way at a time, since few large statements cost less than many small ones; more only under a crowd. */
+  function mayStart(): boolean {
+    const wanted = running.size === 0 ? 1 : limits.maxBatch;
+    return waiting.length >= wanted && running.size < limits.maxInFlight;
+  }
+
   function startBatches(): void {
-    while (waiting.length > 0 && running.size < limits.maxInFlight) {
+    while (mayStart()) {
       const run = storeBatch(takeBatch()).finally(() => {
         running.delete(run);
         startBatches();

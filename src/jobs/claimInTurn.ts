@@ -13,11 +13,14 @@ export interface Claim {
 const FIRST = '-1';
 
 /** Claims from account to account: each claim begins after the account that was served last. */
-export function claimInTurn({ pool, worker, config }: Run, lane: Lane): (limit: number) => Promise<Claim> {
+export function claimInTurn(
+  { queuePool, worker, config }: Run,
+  lane: Lane,
+): (limit: number) => Promise<Claim> {
   let after = FIRST;
   return async (limit) => {
     const lease: Lease = { token: randomUUID(), worker, seconds: config.webhook.leaseSeconds };
-    const events = await claimEvents(pool, lease, { lane, limit, after });
+    const events = await claimEvents(queuePool, lease, { lane, limit, after });
     const mayBeMore = events.length > 0 || after !== FIRST;
     // A claim that is not full went through all accounts that come after.
     after = events.length < limit ? FIRST : lastAccount(events);

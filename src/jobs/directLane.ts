@@ -42,7 +42,7 @@ async function processBatch(run: Run, lease: Lease, events: readonly ClaimedEven
       held.delete(event.id);
     }
   } finally {
-    if (held.size > 0) await handBack(run.pool, lease, [...held]).catch(() => undefined); // else the lease ends it
+    if (held.size > 0) await handBack(run.queuePool, lease, [...held]).catch(() => undefined); // else the lease ends it
   }
 }
 
@@ -59,7 +59,7 @@ async function processTogether(run: Run, lease: Lease, events: readonly StartedE
     }
   });
   try {
-    await finish(run, run.pool, lease, first.startedAt, effects);
+    await finish(run, run.queuePool, lease, first.startedAt, effects);
     return effects.map(({ eventId }) => eventId); // one that was no longer ours is somebody else's
   } catch (error) {
     if (isDatabaseUnavailable(error)) throw error;
@@ -74,7 +74,9 @@ async function processAlone(run: Run, lease: Lease, event: ClaimedEvent): Promis
   try {
     const owner = await findOwner(run, lease, started);
     if (owner === null) return;
-    await finish(run, run.pool, lease, started.startedAt, [effectOf(event, owner, meaningOf(event, owner))]);
+    await finish(run, run.queuePool, lease, started.startedAt, [
+      effectOf(event, owner, meaningOf(event, owner)),
+    ]);
   } catch (error) {
     if (isDatabaseUnavailable(error)) throw error;
     await fail(run, lease, started, error);

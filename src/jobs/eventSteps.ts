@@ -21,10 +21,14 @@ export interface StartedEvent extends ClaimedEvent {
 }
 
 /** Charges the attempt, unless the claim did. Null: somebody else has the event now, leave it. */
-export async function start({ pool }: Run, lease: Lease, event: ClaimedEvent): Promise<StartedEvent | null> {
+export async function start(
+  { queuePool }: Run,
+  lease: Lease,
+  event: ClaimedEvent,
+): Promise<StartedEvent | null> {
   const { startedAt } = event;
   if (startedAt !== null) return { ...event, startedAt };
-  const attempt = await startAttempt(pool, event.id, lease);
+  const attempt = await startAttempt(queuePool, event.id, lease);
   return attempt && { ...event, ...attempt };
 }
 
@@ -43,10 +47,10 @@ export async function findOwner(run: Run, lease: Lease, event: StartedEvent): Pr
   const known = knownOwner(event);
   if (known !== null) return known;
   if (object !== 'instagram' || entryId === null) {
-    await finish(run, run.pool, lease, event.startedAt, [nothingFrom(event)]);
+    await finish(run, run.queuePool, lease, event.startedAt, [nothingFrom(event)]);
     return null;
   }
-  return transaction(run.pool, async (db) => {
+  return transaction(run.queuePool, async (db) => {
     await lockInstagramAccount(db, entryId);
     const owner = await adoptEvent(db, id);
     if (owner === null) await finish(run, db, lease, event.startedAt, [nothingFrom(event)]);
@@ -105,7 +109,7 @@ export async function fail(run: Run, lease: Lease, event: StartedEvent, error: u
   const { outcome, errorCode, errorMessage, retryAfterSeconds } = eventFailureOf(error);
   logger.warn('event failed', { eventId: event.id, attempt: event.attempt, errorCode, error });
   const { id: eventId, startedAt } = event;
-  const status = await failAttempt(run.pool, lease, {
+  const status = await failAttempt(run.queuePool, lease, {
     eventId,
     startedAt,
     outcome,

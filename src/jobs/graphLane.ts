@@ -54,10 +54,10 @@ async function processEvent(
   event: ClaimedEvent,
   before: Promise<void> | undefined,
 ): Promise<void> {
-  const { pool, signal } = run;
+  const { queuePool, signal } = run;
   const renewal = setInterval(
     () => {
-      renewLease(pool, lease, [event.id]).catch(() => undefined); // it then ends, and the fence holds
+      renewLease(queuePool, lease, [event.id]).catch(() => undefined); // it then ends, and the fence holds
     },
     (lease.seconds * 1000) / 3,
   );
@@ -68,7 +68,7 @@ async function processEvent(
     if (started !== null) await tryEvent(run, lease, started);
   } catch (error) {
     logger.info('event handed back', { eventId: event.id, error });
-    await handBack(pool, lease, [event.id]).catch(() => undefined); // else the lease ends it
+    await handBack(queuePool, lease, [event.id]).catch(() => undefined); // else the lease ends it
   } finally {
     clearInterval(renewal);
   }
@@ -89,5 +89,5 @@ async function handle(run: Run, lease: Lease, event: StartedEvent): Promise<void
   if (owner === null) return;
   const known = meaningOf(event, owner);
   const complete = known && (await fetchMissing(run, owner, known, run.signal));
-  await finish(run, run.pool, lease, event.startedAt, [effectOf(event, owner, complete)]);
+  await finish(run, run.queuePool, lease, event.startedAt, [effectOf(event, owner, complete)]);
 }

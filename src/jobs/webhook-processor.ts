@@ -12,6 +12,8 @@ import { openWakeBell } from './wakeBell';
 
 /** The safety net behind NOTIFY, and what makes the one-second retry punctual. */
 const POLL_MS = 1_000;
+/** One thinks while the database works for the other. */
+const DIRECT_LANES = 2;
 /** A backlog larger than this takes is left to the next run, well before systemd would end this one. */
 const DRAIN_LIMIT_MS = 60_000;
 
@@ -55,18 +57,20 @@ export async function processWebhookEvents(context: AppContext, signal: AbortSig
   async function keepHouse(): Promise<void> {
     if (performance.now() < rescueAt) return;
     rescueAt = performance.now() + POLL_MS;
-    summary.rescued += await rescueEvents(context.pool);
+    summary.rescued += await rescueEvents(context.queuePool);
     await foldChanges(context.pool);
     await stepBulkRetries(context.pool);
   }
 
   const graph = graphLane(run);
   try {
-    const direct = directLane(run);
     await Promise.all([
-      repeat(async () => {
-        await keepHouse();
-        return direct();
+      ...Array.from({ length: DIRECT_LANES }, () => {
+        const step = directLane(run);
+        return repeat(async () => {
+          await keepHouse();
+          return step();
+        });
       }),
       repeat(graph.step),
     ]);
