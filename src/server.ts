@@ -2,6 +2,7 @@ import http from 'node:http';
 import { type Config, loadConfig } from './config';
 import { createApp } from './app';
 import { type AppContext, closeContext, createContext } from './context';
+import { durabilityProblem } from './db/durability';
 import { migrate, schemaProblem } from './db/migrate';
 import { developmentEnvironment } from './dev/environment';
 import { type Schedule, startSchedule } from './jobs/schedule';
@@ -17,7 +18,7 @@ async function main(): Promise<void> {
     configureLogger({ level: config.logLevel, directory: config.logDir });
     if (!config.isProduction) await migrate(config.database);
     context = createContext(config);
-    await refuseOtherSchema(context);
+    await refuseUnfitDatabase(context);
 
     const state = { isShuttingDown: false };
     const server = createServer(createApp(context, state));
@@ -34,10 +35,10 @@ async function main(): Promise<void> {
 }
 
 /** @throws Error with one line that says what to do */
-async function refuseOtherSchema({ pool, config }: AppContext): Promise<void> {
+async function refuseUnfitDatabase({ pool, intakePool, config }: AppContext): Promise<void> {
   let problem: string | null;
   try {
-    problem = await schemaProblem(pool);
+    problem = (await schemaProblem(pool)) ?? (await durabilityProblem(intakePool));
   } catch (error) {
     const { hostname, port } = new URL(config.database.connectionString);
     throw new Error(

@@ -1,6 +1,8 @@
 import { watchSubscriptions } from '../connections/watchSubscriptions';
 import { type AppContext } from '../context';
 import { deleteExpiredOauthStates } from '../models/oauthStates';
+import { trimHandshakes } from '../models/webhookHandshakes';
+import { trimRejections } from '../models/webhookRejections';
 import { purgeOldRows } from './retention';
 import { type JobSummary, runJob } from './runJob';
 
@@ -11,6 +13,8 @@ const RETENTION_MS = { external: 600_000, inline: 120_000 } as const;
 export async function maintain(context: AppContext, signal: AbortSignal): Promise<JobSummary> {
   const expiredStates = await deleteExpiredOauthStates(context.pool);
   const { confirmed, repaired, failed } = await watchSubscriptions(context, signal);
+  const trimmedRejections = await trimRejections(context.pool);
+  const trimmedHandshakes = await trimHandshakes(context.pool);
   const purged = await purgeOldRows(context, signal, RETENTION_MS[context.config.scheduler]);
   // That Meta does not answer for an account is that account's state, not a failure of this job.
   return {
@@ -18,6 +22,8 @@ export async function maintain(context: AppContext, signal: AbortSignal): Promis
     subscriptionsConfirmed: confirmed,
     subscriptionsRepaired: repaired,
     subscriptionsUnclear: failed,
+    trimmedRejections,
+    trimmedHandshakes,
     ...purged,
   };
 }

@@ -8,6 +8,10 @@ const FiguresSchema = z.object({
   oldestWaitingSince: z.date().nullable(),
   deadLettersSince: z.date().nullable(),
   unownedEvents: z.number(),
+  /** Null while events are processed. */
+  pausedSince: z.date().nullable(),
+  /** Requests with a wrong signature in this hour and the last one. */
+  wrongSignatures: z.number(),
   accounts: CountsSchema,
   tokensExpiring: z.number(),
   refreshes: CountsSchema,
@@ -80,6 +84,9 @@ export function getFigures(db: Db): Promise<Figures> {
         LIMIT 1) AS "deadLettersSince",
        (SELECT coalesce(sum(received), 0) FROM webhook_event_counts
         WHERE user_id IS NULL AND hour > now() - interval '24 hours')::integer AS "unownedEvents",
+       (SELECT paused_at FROM queue_settings WHERE is_paused) AS "pausedSince",
+       (SELECT coalesce(sum(count), 0) FROM webhook_rejection_stats
+        WHERE reason = 'wrong_signature' AND hour > now() - interval '2 hours')::integer AS "wrongSignatures",
        coalesce((SELECT jsonb_object_agg(status, count) FROM (SELECT status, count(*) FROM instagram_accounts GROUP BY status) AS by_status), '{}') AS accounts,
        (SELECT count(*) FROM meta_accounts WHERE status = 'active' AND token_expires_at < now() + interval '5 days')::integer AS "tokensExpiring",
        coalesce((SELECT jsonb_object_agg(outcome, count)

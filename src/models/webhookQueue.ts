@@ -318,6 +318,23 @@ export async function rescueEvents(db: Db): Promise<number> {
   return count;
 }
 
+/** More are not counted. */
+export const MOST_COUNTED = 10_000;
+
+/** How many events wait in each lane, MOST_COUNTED + 1 at most. */
+export function countWaiting(db: Db): Promise<Record<Lane, number>> {
+  const count = (lane: Lane) => `(
+    SELECT count(*)
+    FROM (SELECT FROM webhook_queue WHERE lane = '${lane}' AND status IN ('pending', 'failed') LIMIT ${MOST_COUNTED + 1}) waiting
+  )::integer AS ${lane}`;
+  return queryRow(
+    db,
+    `SELECT ${count('direct')}, ${count('graph')}`,
+    [],
+    z.object({ direct: z.number(), graph: z.number() }),
+  );
+}
+
 /** Wakes processors that wait for work. */
 export async function wakeProcessors(db: Db): Promise<void> {
   await execute(db, `NOTIFY ${WAKE_CHANNEL}`);

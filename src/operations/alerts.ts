@@ -14,6 +14,8 @@ export interface Alert {
 /** A processor starts each minute and beats every fifteen seconds. */
 const PROCESSOR_SILENT_SECONDS = 180;
 const WAITING_SECONDS = 300;
+/** Fewer are somebody trying; Meta with another secret is wrong each time. */
+const WRONG_SIGNATURES = 20;
 const RUNBOOK = 'docs/runbook.md';
 
 /** What an operator should look at now, most severe first; derived from the database at each call. */
@@ -51,6 +53,21 @@ const RULES: readonly ((figures: Figures) => Alert[])[] = [
             'critical',
             oldestWaitingSince,
             `The oldest waiting event is ${Math.round(oldestWaitingSeconds)} s old.`,
+          ),
+        ],
+  ({ pausedSince }) =>
+    pausedSince === null
+      ? []
+      : [alert('queue_paused', 'warning', pausedSince, 'An operator has paused the processing of events.')],
+  ({ wrongSignatures }) =>
+    wrongSignatures < WRONG_SIGNATURES
+      ? []
+      : [
+          alert(
+            'signatures_refused',
+            'critical',
+            new Date(),
+            `${wrongSignatures} request(s) to /webhook had a wrong signature within two hours.`,
           ),
         ],
   ({ events, deadLettersSince }) =>

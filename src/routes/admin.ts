@@ -12,7 +12,7 @@ import { getFigures } from '../models/figures';
 import { listJobRuns } from '../models/jobHeartbeats';
 import { findQueuePause, setQueuePaused } from '../models/queueSettings';
 import { countHandshakes } from '../models/webhookHandshakes';
-import { wakeProcessors } from '../models/webhookQueue';
+import { countWaiting, MOST_COUNTED, wakeProcessors } from '../models/webhookQueue';
 import { countRejections } from '../models/webhookRejections';
 import { currentAlerts } from '../operations/alerts';
 import { adminIntakeRoutes } from './adminIntake';
@@ -39,8 +39,9 @@ export function adminRoutes(context: AppContext): Router {
   });
 
   router.get('/admin', async (_req, res) => {
-    const [figures, alerts, jobs, pause, rejections, handshakes] = await Promise.all([
+    const [figures, waiting, alerts, jobs, pause, rejections, handshakes] = await Promise.all([
       getFigures(pool),
+      countWaiting(pool),
       currentAlerts(context),
       listJobRuns(pool),
       findQueuePause(pool),
@@ -49,6 +50,11 @@ export function adminRoutes(context: AppContext): Router {
     ]);
     res.render('admin', {
       events: figures.events,
+      waiting: Object.entries(waiting).map(([lane, count]) => ({
+        lane,
+        count: Math.min(count, MOST_COUNTED),
+        isMore: count > MOST_COUNTED,
+      })),
       oldestDueSince: figures.oldestWaitingSince,
       unownedEvents: figures.unownedEvents,
       alerts,

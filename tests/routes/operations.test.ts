@@ -1,7 +1,8 @@
 import { recordJobEnd, recordJobStart } from '../../src/models/jobHeartbeats';
+import { setQueuePaused } from '../../src/models/queueSettings';
 import { OPERATOR_TOKEN, useApp } from '../support/app';
 import { makeAccount, makeUser } from '../support/factories';
-import { commentItem, deliver, notification } from '../support/webhook';
+import { commentItem, deliver, notification, sign } from '../support/webhook';
 
 const app = useApp();
 /** As it comes through nginx. */
@@ -89,4 +90,21 @@ it('the alerts name what needs an operator, and go when it is gone', async () =>
   }
   await app.context.pool.query('TRUNCATE webhook_events CASCADE');
   expect(await read()).toEqual({ status: 'ok', alerts: [] });
+});
+
+it('the alerts say that processing is paused, and that signatures are refused', async () => {
+  const { pool } = app.context;
+  const names = async () =>
+    ((await (await fetch(`${app.url}/alerts`)).json()) as { alerts: { name: string }[] }).alerts.map(
+      ({ name }) => name,
+    );
+  const { id: userId } = await makeUser(pool);
+  await setQueuePaused(pool, { isPaused: true, userId, reason: null });
+  for (let number = 0; number < 20; number++)
+    await deliver(app.url, `{"number":${number}}`, { 'X-Hub-Signature-256': sign('something else') });
+  await app.context.rejections.flush();
+  expect(await names()).toEqual(expect.arrayContaining(['queue_paused', 'signatures_refused']));
+  await setQueuePaused(pool, { isPaused: false });
+  await pool.query('TRUNCATE webhook_rejection_stats');
+  expect(await names()).toEqual([]);
 });
