@@ -7,6 +7,8 @@ ALTER TABLE webhook_events DROP CONSTRAINT webhook_events_delivery_id_fkey;
 ALTER TABLE webhook_events DROP CONSTRAINT webhook_events_user_id_fkey;
 ALTER TABLE webhook_events DROP CONSTRAINT webhook_events_instagram_account_id_fkey;
 ALTER TABLE webhook_event_log DROP CONSTRAINT webhook_event_log_event_id_fkey;
+ALTER TABLE webhook_event_stats DROP CONSTRAINT webhook_event_stats_user_id_fkey;
+ALTER TABLE webhook_event_stats DROP CONSTRAINT webhook_event_stats_instagram_account_id_fkey;
 ALTER TABLE interactions DROP CONSTRAINT interactions_user_id_fkey;
 ALTER TABLE interactions DROP CONSTRAINT interactions_instagram_account_id_fkey;
 ALTER TABLE interactions DROP CONSTRAINT interactions_source_event_id_fkey;
@@ -17,6 +19,7 @@ BEGIN
   DELETE FROM webhook_events WHERE instagram_account_id IN (SELECT id FROM deleted);
   DELETE FROM interactions WHERE instagram_account_id IN (SELECT id FROM deleted);
   DELETE FROM webhook_event_changes WHERE instagram_account_id IN (SELECT id FROM deleted);
+  DELETE FROM webhook_event_stats WHERE instagram_account_id IN (SELECT id FROM deleted);
   RETURN NULL;
 END $$;
 CREATE TRIGGER forget AFTER DELETE ON instagram_accounts

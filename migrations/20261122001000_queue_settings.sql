@@ -6,4 +6,3 @@ CREATE TABLE queue_settings (
   paused_by bigint REFERENCES users (id) ON DELETE SET NULL,
   reason text
 );
-CREATE INDEX queue_settings_paused_by ON queue_settings (paused_by);

@@ -13,7 +13,10 @@ export interface AppContext {
   readonly pool: Pool;
   /** Webhook intake and health only: a slow dashboard cannot take its connections. */
   readonly intakePool: Pool;
-  /** Claiming and ending events. What a crash of PostgreSQL takes back of that is processed again. */
+  /**
+   * Claiming and ending events; a COMMIT does not wait for the disk here. What a crash of PostgreSQL takes back of that is
+   * processed again.
+   */
   readonly queuePool: Pool;
   /** Stores what Meta sends, many deliveries at a time. */
   readonly intake: Intake;

@@ -26,6 +26,11 @@ function sqlStateOf(error: unknown): string | null {
   return typeof code === 'string' && /^[0-9A-Z]{5}$/.test(code) && !AWAY_CODES.includes(code) ? code : null;
 }
 
+/** True when the statement was never tried: the database is away, or somebody else held what it needed for too long. */
+export function wasNotTried(error: unknown): boolean {
+  return isDatabaseAway(error) || sqlStateOf(error) === '55P03';
+}
+
 /** True when a UNIQUE constraint refused the row. */
 export function isUniqueViolation(error: unknown): boolean {
   return sqlStateOf(error) === '23505';

@@ -25,7 +25,7 @@ export interface PoolOptions {
   isDurable?: boolean;
 }
 
-/** A pool whose sessions speak UTC. `name` shows in pg_stat_activity. */
+/** A pool whose sessions speak UTC and, unless told otherwise, answer a COMMIT when it is on disk. `name` shows in pg_stat_activity. */
 export function createPool(
   database: DatabaseConfig,
   name: string,

@@ -18,7 +18,7 @@ export interface Intake {
 }
 
 export interface IntakeLimits {
-  /** Events in one statement; a larger delivery goes alone. */
+  /** Events in one statement; a larger delivery goes alone. So many deliveries waiting start one more. */
   maxBatch: number;
   /** Statements under way at once. */
   maxInFlight: number;
@@ -85,7 +85,7 @@ export function createIntake(pool: Pool, changes: Partial<IntakeLimits> = {}): I
     try {
       const deliveries = batch.map(({ delivery }) => delivery);
       const newEvents = await storeDeliveries(pool, deliveries);
-      if (newEvents > 0) wake();
+      if (newEvents > 0) wake.ask();
       for (const { stored } of batch) stored();
     } catch (error) {
       if (isDataError(error)) return storeOneByOne(batch);
@@ -103,7 +103,7 @@ export function createIntake(pool: Pool, changes: Partial<IntakeLimits> = {}): I
     }
     try {
       await storeRefusedDelivery(pool, only.delivery);
-      wake();
+      wake.ask();
       only.stored();
     } catch (error) {
       logger.error('a delivery cannot be stored', { error });
@@ -143,6 +143,7 @@ export function createIntake(pool: Pool, changes: Partial<IntakeLimits> = {}): I
     },
     async close() {
       while (running.size > 0) await Promise.all(running);
+      await wake.settle();
     },
   };
 }
@@ -152,20 +153,33 @@ function notStored(cause: unknown): UnavailableError {
 }
 
 /** Does `work` at once, then at most once in that time; a failure only means that the processors' polling finds it. */
-function atMostEvery(milliseconds: number, work: () => Promise<void>): () => void {
-  let isResting = false;
+function atMostEvery(milliseconds: number, work: () => Promise<void>) {
+  let last = Promise.resolve();
+  let timer: NodeJS.Timeout | undefined;
   let isWanted = false;
-  const run = () => {
-    isResting = true;
+
+  function run(): void {
     isWanted = false;
-    setTimeout(() => {
-      isResting = false;
+    timer = setTimeout(() => {
+      timer = undefined;
       if (isWanted) run();
     }, milliseconds);
-    work().catch((error: unknown) => logger.warn('processors not woken', { error }));
-  };
-  return () => {
-    isWanted = true;
-    if (!isResting) run();
+    last = work().catch((error: unknown) => {
+      logger.warn('processors not woken', { error });
+    });
+  }
+
+  return {
+    ask() {
+      isWanted = true;
+      if (timer === undefined) run();
+    },
+    /** What was asked for is done, and nothing comes after it. */
+    async settle() {
+      clearTimeout(timer);
+      if (isWanted) run();
+      clearTimeout(timer);
+      await last;
+    },
   };
 }

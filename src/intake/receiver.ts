@@ -5,7 +5,7 @@ import { HttpError, UnauthorizedError } from '../errors';
 import { readSignatureHeader, signedBy, signingSecrets } from '../meta/signature';
 import { readDelivery } from '../meta/webhookPayload';
 import { logger } from '../utils/logger';
-import { readBody } from './readBody';
+import { header, readBody } from './request';
 import { rejectionOf } from './rejectionOf';
 
 /** Meta batches up to a thousand updates into one POST. */
@@ -61,7 +61,7 @@ const HEADERS = {
 function refuse(res: ServerResponse, error: unknown): void {
   const requestId = randomUUID();
   const known = error instanceof HttpError ? error : null;
-  if (known === null) logger.error('webhook failed', { requestId, error });
+  if (known === null || known.status >= 500) logUnstored(requestId, error);
   const { status, code, message, retryAfterSeconds } =
     known ?? new HttpError(503, 'unavailable', 'Not stored. Send it again.', 5);
   const body = JSON.stringify({ error: { code, message, requestId } });
@@ -77,14 +77,22 @@ function refuse(res: ServerResponse, error: unknown): void {
     .end(body);
 }
 
-function wrongSignature(): UnauthorizedError {
-  return new UnauthorizedError('X-Hub-Signature-256 does not match the body.');
+let lastLoggedAt = -Infinity;
+let unlogged = 0;
+
+/** One line a second at most, with how many it stands for: an outage refuses thousands. */
+function logUnstored(requestId: string, error: unknown): void {
+  if (performance.now() - lastLoggedAt < 1_000) {
+    unlogged++;
+    return;
+  }
+  logger.error('delivery not stored', { requestId, error, before: unlogged });
+  lastLoggedAt = performance.now();
+  unlogged = 0;
 }
 
-/** A header that was sent twice is read joined, as Node does, and so matches nothing. */
-function header(req: IncomingMessage, name: string): string | undefined {
-  const value = req.headers[name];
-  return Array.isArray(value) ? value.join(', ') : value;
+function wrongSignature(): UnauthorizedError {
+  return new UnauthorizedError('X-Hub-Signature-256 does not match the body.');
 }
 
 /** As Express sees it with `trust proxy` on loopback: what a proxy on this machine says, else the peer. */

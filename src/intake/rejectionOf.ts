@@ -1,4 +1,5 @@
 import { type IncomingMessage } from 'node:http';
+import { header } from './request';
 import { readSignatureHeader } from '../meta/signature';
 import { type RejectionReason } from '../models/webhookRejections';
 import { type Rejection } from './rejectionLog';
@@ -13,8 +14,7 @@ export function rejectionOf(
   req: IncomingMessage,
   seen: { ip: string | undefined; body: Buffer | null },
 ): Rejection | null {
-  const signature = req.headers['x-hub-signature-256'];
-  const given = Array.isArray(signature) ? signature.join(', ') : signature;
+  const given = header(req, 'x-hub-signature-256');
   const reason = reasonOf(error, given);
   if (reason === null) return null;
   return {
@@ -28,13 +28,6 @@ export function rejectionOf(
   };
 }
 
-/** Codes are ours or Node's; `type` is the body parser's: https://github.com/stream-utils/raw-body#errors */
-const BROKEN_OFF: readonly unknown[] = [
-  'body_incomplete',
-  'ECONNRESET',
-  'request.aborted',
-  'request.size.invalid',
-];
 const REASONS: Readonly<Record<number, RejectionReason>> = {
   405: 'wrong_method',
   413: 'too_large',
@@ -42,8 +35,8 @@ const REASONS: Readonly<Record<number, RejectionReason>> = {
 };
 
 function reasonOf(error: unknown, signature: string | undefined): RejectionReason | null {
-  const { status, code, type } = error as { status?: unknown; code?: unknown; type?: unknown };
-  if (BROKEN_OFF.includes(code) || BROKEN_OFF.includes(type)) return 'body_incomplete';
+  const { status, code } = error as { status?: unknown; code?: unknown };
+  if (code === 'body_incomplete') return code;
   if (typeof status !== 'number') return null;
   if (status !== 401) return REASONS[status] ?? null;
   if (signature === undefined || signature === '') return 'missing_signature';

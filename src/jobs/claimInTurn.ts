@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { claimEvents, type ClaimedEvent, type Lane, type Lease } from '../models/webhookQueue';
-import { type Run } from './webhook-processor';
+import { type Run } from './run';
 
 export interface Claim {
   lease: Lease;

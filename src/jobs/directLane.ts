@@ -1,4 +1,4 @@
-import { isDatabaseUnavailable } from '../db/errors';
+import { wasNotTried } from '../db/errors';
 import { type ClaimedEvent, handBack, type Lease } from '../models/webhookQueue';
 import { logger } from '../utils/logger';
 import { claimInTurn } from './claimInTurn';
@@ -13,7 +13,7 @@ import {
   start,
   type StartedEvent,
 } from './eventSteps';
-import { type Run } from './webhook-processor';
+import { type Run } from './run';
 
 /**
  * The lane of events whose handler needs nothing but the database. Fresh ones are processed a batch at a time in one
@@ -62,7 +62,7 @@ async function processTogether(run: Run, lease: Lease, events: readonly StartedE
     await finish(run, run.queuePool, lease, first.startedAt, effects);
     return effects.map(({ eventId }) => eventId); // one that was no longer ours is somebody else's
   } catch (error) {
-    if (isDatabaseUnavailable(error)) throw error;
+    if (wasNotTried(error)) throw error;
     logger.warn('a batch failed, its events are tried one by one', { error });
     return [];
   }
@@ -78,7 +78,7 @@ async function processAlone(run: Run, lease: Lease, event: ClaimedEvent): Promis
       effectOf(event, owner, meaningOf(event, owner)),
     ]);
   } catch (error) {
-    if (isDatabaseUnavailable(error)) throw error;
+    if (wasNotTried(error)) throw error;
     await fail(run, lease, started, error);
   }
 }

@@ -13,7 +13,7 @@ import {
   startAttempt,
 } from '../models/webhookQueue';
 import { logger } from '../utils/logger';
-import { type Run } from './webhook-processor';
+import { type Run } from './run';
 
 /** An event whose attempt is charged. */
 export interface StartedEvent extends ClaimedEvent {

@@ -1,10 +1,10 @@
 import { fetchMissing } from '../connections/fetchMissing';
-import { isDatabaseUnavailable } from '../db/errors';
+import { wasNotTried } from '../db/errors';
 import { type ClaimedEvent, handBack, type Lease, renewLease } from '../models/webhookQueue';
 import { logger } from '../utils/logger';
 import { claimInTurn } from './claimInTurn';
 import { effectOf, fail, findOwner, finish, meaningOf, start, type StartedEvent } from './eventSteps';
-import { type Run } from './webhook-processor';
+import { type Run } from './run';
 
 /** Events in hand. Meta answers slowly and mostly waits, so the accounts are served side by side, each one event at a time. */
 const CONCURRENCY = 16;
@@ -79,7 +79,7 @@ async function tryEvent(run: Run, lease: Lease, event: StartedEvent): Promise<vo
   try {
     await handle(run, lease, event);
   } catch (error) {
-    if (run.signal.aborted || isDatabaseUnavailable(error)) throw error;
+    if (run.signal.aborted || wasNotTried(error)) throw error;
     await fail(run, lease, event, error);
   }
 }

@@ -6,6 +6,7 @@ import { rescueEvents } from '../models/webhookQueue';
 import { logger } from '../utils/logger';
 import { directLane } from './directLane';
 import { graphLane } from './graphLane';
+import { type Run } from './run';
 import { type JobSummary, runJob } from './runJob';
 import { stepBulkRetries } from './stepBulkRetries';
 import { openWakeBell } from './wakeBell';
@@ -17,16 +18,6 @@ const DIRECT_LANES = 2;
 /** A backlog larger than this takes is left to the next run, well before systemd would end this one. */
 const DRAIN_LIMIT_MS = 60_000;
 
-/** What the lanes of one run share. */
-export interface Run extends AppContext {
-  /** host:pid, as it stands in locked_by. */
-  readonly worker: string;
-  /** Aborted by the stop signal: the running events are finished or handed back. */
-  readonly signal: AbortSignal;
-  /** Counts of the whole run. */
-  readonly summary: JobSummary;
-}
-
 /**
  * Processes what is due, then stays for WEBHOOK_LINGER_SECONDS, woken by every arrival. Any number may run at once. On
  * the stop signal running events are finished or handed back.
@@ -34,7 +25,13 @@ export interface Run extends AppContext {
 export async function processWebhookEvents(context: AppContext, signal: AbortSignal): Promise<JobSummary> {
   const { config } = context;
   const summary = { processed: 0, ignored: 0, retrying: 0, deadLettered: 0, rescued: 0 };
-  const run: Run = { ...context, worker: `${os.hostname()}:${process.pid}`, signal, summary };
+  const failure = new AbortController();
+  const run: Run = {
+    ...context,
+    worker: `${os.hostname()}:${process.pid}`,
+    signal: AbortSignal.any([signal, failure.signal]),
+    summary,
+  };
   const lingerUntil = Date.now() + config.webhook.lingerSeconds * 1000;
   const drainUntil = Math.max(lingerUntil, Date.now() + DRAIN_LIMIT_MS);
   const bell = await openWakeBell(config.database);
@@ -44,11 +41,11 @@ export async function processWebhookEvents(context: AppContext, signal: AbortSig
     for (;;) {
       const seen = bell.rings;
       const hasMore = await survivingOutages(work);
-      if (signal.aborted || Date.now() >= drainUntil) return;
+      if (run.signal.aborted || Date.now() >= drainUntil) return;
       if (hasMore) continue;
       const rest = lingerUntil - Date.now();
       if (rest <= 0) return;
-      await bell.wait(seen, Math.min(POLL_MS, rest), signal);
+      await bell.wait(seen, Math.min(POLL_MS, rest), run.signal);
     }
   }
 
@@ -63,22 +60,26 @@ export async function processWebhookEvents(context: AppContext, signal: AbortSig
   }
 
   const graph = graphLane(run);
-  try {
-    await Promise.all([
-      ...Array.from({ length: DIRECT_LANES }, () => {
-        const step = directLane(run);
-        return repeat(async () => {
-          await keepHouse();
-          return step();
-        });
-      }),
-      repeat(graph.step),
-    ]);
-    return summary;
-  } finally {
-    await graph.settle();
-    await bell.close();
-  }
+  const lanes = [
+    ...Array.from({ length: DIRECT_LANES }, () => {
+      const step = directLane(run);
+      return async () => {
+        await keepHouse();
+        return step();
+      };
+    }),
+    graph.step,
+  ];
+  const ends = lanes.map((lane) =>
+    repeat(lane).catch((error: unknown) => {
+      failure.abort(error); // ends the other lanes as well
+    }),
+  );
+  await Promise.all(ends);
+  await graph.settle();
+  await bell.close();
+  if (failure.signal.aborted) throw failure.signal.reason;
+  return summary;
 }
 
 /** A database that is away is waited for: the run goes on with it, or ends at its time. @returns false then */

@@ -44,20 +44,6 @@ export function findInteraction(
   );
 }
 
-/**
- * Writes what events say into the one row of each thing they speak of, in one statement. The same events end in the
- * same rows in whatever order and in whatever batches they come; several may speak of the same thing.
- */
-export async function recordInteractions(db: Db, rows: readonly SourcedInteraction[]): Promise<void> {
-  if (rows.length === 0) return;
-  // Prepared by name: planning costs more than writing a few rows.
-  await db.query({
-    name: 'record-interactions',
-    text: RECORD,
-    values: [interactionsJson(rows)],
-  });
-}
-
 /** The value of the parameter that interactionCtes reads. */
 export function interactionsJson(rows: readonly SourcedInteraction[]): string {
   return JSON.stringify(rows.map(rowOf));
@@ -140,7 +126,7 @@ const MERGES = Object.entries({
  * @param parameter where interactionsJson's text is: `$1` …
  * @param condition which of its rows to write, by their columns
  */
-export function interactionCtes(parameter: string, condition = 'true'): string {
+export function interactionCtes(parameter: string, condition: string): string {
   return `interaction_input AS (
     SELECT *
     FROM json_to_recordset(${parameter}::json) AS row (
@@ -177,5 +163,3 @@ export function interactionCtes(parameter: string, condition = 'true'): string {
     RETURNING known.id
   )`;
 }
-
-const RECORD = `WITH ${interactionCtes('$1')} SELECT count(*) FROM interaction_written`;

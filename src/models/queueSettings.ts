@@ -14,10 +14,6 @@ const PauseSchema = z.object({
 });
 export type QueuePause = z.infer<typeof PauseSchema>;
 
-export async function isQueuePaused(db: Db): Promise<boolean> {
-  return (await findQueuePause(db)) !== null;
-}
-
 /** Null while events are processed. */
 export function findQueuePause(db: Db): Promise<QueuePause | null> {
   return queryOptionalRow(

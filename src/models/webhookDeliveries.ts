@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { type Db, execute, queryOptionalRow, queryPrepared } from '../db/query';
 import { type EventViewer } from './webhookEvents';
+import { logger } from '../utils/logger';
 import { addCounts } from './webhookEventStats';
 import { type ReadDelivery, type WebhookItem } from '../meta/webhookPayload';
 
@@ -16,8 +17,8 @@ export interface SignedDelivery extends ReadDelivery {
 const StoredSchema = z.object({ newEvents: z.number(), deliveryIds: z.array(z.string()) });
 
 /**
- * Stores the bytes of some POSTs and their events in one statement: when it returns, all of it is durable. A repeated
- * item is counted on its first event; one whose event was purged is dropped. Events are matched to the connected account
+ * Stores the bytes of some POSTs and their events in one statement: when it returns, all of it is durable. Then repeated
+ * items are counted on their first events; one whose event was purged is dropped. Events are matched to the connected account
  * they name.
  * @returns how many events were new
  * @throws Error when PostgreSQL refuses a value in one of them (isDataError): then none is stored
@@ -33,7 +34,11 @@ export async function storeDeliveries(db: Db, deliveries: readonly SignedDeliver
   );
   if (stored === undefined) throw new Error('Nothing came back from storing.');
   const { newEvents, deliveryIds } = stored;
-  if (newEvents < firsts.length) await execute(db, COUNT_REPEATS, [JSON.stringify(firsts), deliveryIds]);
+  if (newEvents < firsts.length) {
+    await execute(db, COUNT_REPEATS, [JSON.stringify(firsts), deliveryIds]).catch(
+      (error: unknown) => logger.warn('repeats not counted', { error }), // what was sent is stored all the same
+    );
+  }
   return newEvents;
 }
 

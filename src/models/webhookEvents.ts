@@ -286,15 +286,17 @@ export async function matchWaitingEvents(
     `WITH waiting AS (
        SELECT id, status
        FROM webhook_events
-       WHERE instagram_account_id IS NULL AND object = 'instagram' AND entry_id = $3 AND received_at > now() - ${WAITING_WINDOW}
-         AND status <> 'processing'
+       WHERE instagram_account_id IS NULL AND received_at > now() - ${WAITING_WINDOW} AND status <> 'processing'
+         AND (entry_id = $3 AND object = 'instagram' OR entry_id = (
+           SELECT page.page_id FROM instagram_accounts account JOIN pages page ON page.id = account.page_id WHERE account.id = $1
+         ) AND object = 'page')
        FOR UPDATE
      ), matched AS (
        UPDATE webhook_events event
        SET instagram_account_id = $1, user_id = $2, processed_at = NULL,
            status = CASE WHEN waiting.status = 'dead_letter' THEN 'dead_letter' ELSE 'pending' END,
            attempts = CASE WHEN waiting.status = 'dead_letter' THEN event.attempts ELSE 0 END,
-           next_attempt_at = now()
+           suspicion = NULL, next_attempt_at = now()
        FROM waiting
        WHERE event.id = waiting.id
        RETURNING event.id, event.delivery_id, event.event_type, event.received_at, (waiting.status = 'processed')::integer AS was_processed,
@@ -319,8 +321,14 @@ export async function matchWaitingEvents(
   return count;
 }
 
+/** True for a dead letter that needs no retry: it is queued again when its connection works. */
+export function waitsForOwner({ status, lastError }: Pick<WebhookEvent, 'status' | 'lastError'>): boolean {
+  const [code = ''] = (lastError ?? '').split(':');
+  return status === 'dead_letter' && MENDED_BY_RECONNECT.includes(code);
+}
+
 /** Why events wait as dead letters until their connection works again (src/connections/eventFailure.ts). */
-const MENDED_BY_RECONNECT = [
+const MENDED_BY_RECONNECT: readonly string[] = [
   'needs_reconnect',
   'needs_permission',
   'token_check_disagrees',

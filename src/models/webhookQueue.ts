@@ -184,6 +184,9 @@ export async function finishEvents(
   return rows.map(({ id }) => id);
 }
 
+/** Not of what came long ago: that was retried by hand, or given to an account connected since. */
+const LATENCY_MS = `CASE WHEN received_at > now() - interval '1 hour' THEN extract(epoch FROM processed_at - received_at)::double precision * 1000 END`;
+
 const FINISH = `
   WITH finished AS (
     UPDATE webhook_events event
@@ -197,7 +200,7 @@ const FINISH = `
     SELECT id, attempts, $2, $3, outcome
     FROM finished
   ), counted AS (
-    ${addCounts('finished', { processed: '1', latencyMs: 'extract(epoch FROM processed_at - received_at)::double precision * 1000' })}
+    ${addCounts('finished', { processed: '1', latencyMs: LATENCY_MS })}
   ), ${interactionCtes('$5', 'source_event_id IN (SELECT id FROM finished)')}
   SELECT id FROM finished`;
 
@@ -296,7 +299,7 @@ export async function rescueEvents(db: Db): Promise<number> {
        UPDATE webhook_events event
        SET status = CASE WHEN ${COUNTED_ATTEMPTS} >= ${MAX_ATTEMPTS} THEN 'dead_letter' WHEN attempts = 0 THEN 'pending' ELSE 'failed' END,
            last_error = CASE WHEN lost.attempt_started_at IS NULL THEN last_error ELSE 'worker_died' END,
-           suspicion = CASE WHEN lost.attempt_started_at IS NOT NULL AND attempts = 1 THEN 'open' ELSE suspicion END,
+           suspicion = CASE WHEN lost.attempt_started_at IS NOT NULL AND attempts = 1 AND lane = 'direct' THEN 'open' ELSE suspicion END,
            next_attempt_at = now(),
            lease_token = NULL, lease_until = NULL, locked_by = NULL, attempt_started_at = NULL
        FROM lost

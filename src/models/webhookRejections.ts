@@ -225,7 +225,7 @@ export async function markRejectionPromoted(db: Db, id: string): Promise<string 
      SET promoted_at = clock_timestamp(), body = NULL,
          delivery_id = (SELECT max(delivery.id)
                         FROM webhook_deliveries delivery
-                        WHERE delivery.received_at >= now() AND delivery.body_sha256 = rejection.body_sha256)
+                        WHERE delivery.body IS NOT NULL AND delivery.received_at >= now() AND delivery.body_sha256 = rejection.body_sha256)
      WHERE rejection.id = $1
      RETURNING delivery_id AS "deliveryId"`,
     [id],

@@ -44,8 +44,8 @@ const RULES: readonly ((figures: Figures) => Alert[])[] = [
       ),
     ];
   },
-  ({ oldestWaitingSeconds, oldestWaitingSince }) =>
-    oldestWaitingSeconds < WAITING_SECONDS || oldestWaitingSince === null
+  ({ oldestWaitingSeconds, oldestWaitingSince, pausedSince }) =>
+    oldestWaitingSeconds < WAITING_SECONDS || oldestWaitingSince === null || pausedSince !== null
       ? []
       : [
           alert(

@@ -17,6 +17,7 @@ import {
   listEvents,
   payloadStateOf,
   retryableFilters,
+  waitsForOwner,
 } from '../models/webhookEvents';
 import { curlFor } from '../utils/curl';
 import { eventActions, eventIdOf, viewerOf } from './eventActions';
@@ -98,6 +99,7 @@ export function eventRoutes(context: AppContext): Router {
       interaction,
       payloadDays: config.retention.payloadDays,
       canRetry,
+      needsOwner: waitsForOwner(event),
       retryDisabledReason: canRetry ? null : t(RETRY_REASONS[event.status] ?? 'journey:retryProcessed'),
       canDelete: event.status === 'processed' || event.status === 'dead_letter',
       curl: rawText === null ? null : curlFor(`${config.baseUrl}/webhook`, rawText),

@@ -1,9 +1,13 @@
 import { randomInt } from 'node:crypto';
 import { type Interaction } from '../../src/meta/interaction';
-import { recordInteractions, type SourcedInteraction } from '../../src/models/interactions';
+import { type Db } from '../../src/db/query';
+import { interactionCtes, interactionsJson, type SourcedInteraction } from '../../src/models/interactions';
 import { useDatabase } from '../support/database';
 import { makeAccount, makeUser } from '../support/factories';
 import { cut, randomFrom, shuffled } from '../support/shuffle';
+
+const recordInteractions = (db: Db, rows: readonly SourcedInteraction[]) =>
+  db.query(`WITH ${interactionCtes('$1', 'true')} SELECT FROM interaction_written`, [interactionsJson(rows)]);
 
 const { pool } = useDatabase();
 

@@ -4,7 +4,7 @@ import { createApp } from '../../src/app';
 import { checkRejection } from '../../src/intake/checkAgain';
 import { processWebhookEvents } from '../../src/jobs/webhook-processor';
 import { recordJobEnd, recordJobStart } from '../../src/models/jobHeartbeats';
-import { isQueuePaused } from '../../src/models/queueSettings';
+import { findQueuePause } from '../../src/models/queueSettings';
 import { useApp, VERIFY_TOKEN } from '../support/app';
 import { Browser } from '../support/browser';
 import { makeAccount, makeUser } from '../support/factories';
@@ -101,7 +101,7 @@ describe('the operators’ area', () => {
       const nowhere = await browser.fetch('/nowhere', { method: 'POST' });
       expect([path, without.status]).toEqual([path, nowhere.status]);
     }
-    expect(await isQueuePaused(app.context.pool)).toBe(false);
+    expect((await findQueuePause(app.context.pool)) !== null).toBe(false);
     expect(await rows('SELECT id FROM webhook_rejections WHERE checked_at IS NOT NULL')).toEqual([]);
     expect((await browser.get('/events')).text).not.toContain('href="/admin"');
   });
@@ -171,11 +171,11 @@ describe('pause and drain', () => {
     expect(page.path).toBe('/admin');
     expect(page.text).toContain('Processing is paused.');
     expect(page.text).toContain('before the &lt;restore&gt;');
-    expect(await isQueuePaused(app.context.pool)).toBe(true);
+    expect((await findQueuePause(app.context.pool)) !== null).toBe(true);
     expect((await operator.post('/admin/queue/pause')).text).toContain('was paused already');
     expect((await operator.post('/admin/queue/resume')).text).toContain('Processing goes on.');
     expect((await operator.post('/admin/queue/resume')).text).toContain('was running already');
-    expect(await isQueuePaused(app.context.pool)).toBe(false);
+    expect((await findQueuePause(app.context.pool)) !== null).toBe(false);
     expect(await rows('SELECT user_id, action, details FROM audit_log ORDER BY id')).toEqual([
       { user_id: operatorId, action: 'queue.paused', details: { reason: 'before the <restore>' } },
       { user_id: operatorId, action: 'queue.resumed', details: {} },
@@ -185,7 +185,7 @@ describe('pause and drain', () => {
   it('refuses a reason that is no short text', async () => {
     for (const reason of ['x'.repeat(201), 'a\0b'])
       expect((await operator.post('/admin/queue/pause', { reason })).status).toBe(400);
-    expect(await isQueuePaused(app.context.pool)).toBe(false);
+    expect((await findQueuePause(app.context.pool)) !== null).toBe(false);
   });
 });
 

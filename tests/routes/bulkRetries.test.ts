@@ -121,7 +121,7 @@ describe('POST /api/webhook-events/retry', () => {
     [{ statuses: ['failed'] }, 'statuses is not a filter.'],
     [{ status: 'nonsense' }, 'status must be one of'],
     [{ from: 'yesterday' }, 'from must be a time like'],
-    [{ accountId: "1'" }, 'accountId must be an id.'],
+    [{ accountId: "1'" }, 'accountId must be an id, or none.'],
     [{ q: 'x'.repeat(201) }, 'q must have at most 200 characters.'],
     [['failed'], 'The filters must be fields of an object.'],
   ])('answers 400 to %j and starts nothing', async (body, message) => {

@@ -30,3 +30,9 @@ export function readBody(req: IncomingMessage, limit: number): Promise<Buffer> {
 function tooLarge(): HttpError {
   return new HttpError(413, 'too_large', 'The request is too large.');
 }
+
+/** A header that was sent twice is read joined, as Node does, and so matches nothing. */
+export function header(req: IncomingMessage, name: string): string | undefined {
+  const value = req.headers[name];
+  return Array.isArray(value) ? value.join(', ') : value;
+}
