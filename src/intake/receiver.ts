@@ -5,11 +5,13 @@ import { HttpError, UnauthorizedError } from '../errors';
 import { readSignatureHeader, signedBy, signingSecrets } from '../meta/signature';
 import { readDelivery } from '../meta/webhookPayload';
 import { logger } from '../utils/logger';
-import { header, readBody } from './request';
+import { createBodyReader, header } from './request';
 import { rejectionOf } from './rejectionOf';
 
 /** Meta batches up to a thousand updates into one POST. */
-const BODY_LIMIT = 4 * 1024 * 1024;
+const BODY_LIMITS = { body: 4 * 1024 * 1024, all: 64 * 1024 * 1024 };
+/** How long a refused sender may go on. */
+const FINISH_MS = 2_000;
 const RECEIVED = 'EVENT_RECEIVED';
 
 /**
@@ -21,6 +23,7 @@ export function createReceiver(
   isShuttingDown: () => boolean,
 ): RequestListener {
   const secrets = signingSecrets(config.meta);
+  const readBody = createBodyReader(BODY_LIMITS);
 
   return (req, res) => {
     const ip = clientAddress(req); // asked while the connection is there
@@ -30,9 +33,9 @@ export function createReceiver(
       const signature = readSignatureHeader(header(req, 'x-hub-signature-256'));
       if (signature === null) throw wrongSignature();
       // A compressed body could inflate without bound, and Meta sends none.
-      if ((req.headers['content-encoding'] ?? 'identity') !== 'identity')
+      if (!['', 'identity'].includes(header(req, 'content-encoding')?.trim().toLowerCase() ?? ''))
         throw new HttpError(415, 'unsupported_media_type', 'Send the body uncompressed.');
-      body = await readBody(req, BODY_LIMIT);
+      body = await readBody(req);
       const secretName = signedBy(body, signature, secrets);
       if (secretName === null) throw wrongSignature();
       const contentType = header(req, 'content-type')?.slice(0, 200) ?? null;
@@ -46,6 +49,7 @@ export function createReceiver(
         const rejection = rejectionOf(error, req, { ip, body });
         if (rejection !== null) rejections.note(rejection);
         refuse(res, error);
+        throwAway(req);
       },
     );
   };
@@ -57,7 +61,6 @@ const HEADERS = {
   'X-Content-Type-Options': 'nosniff',
 };
 
-/** The connection ends with it: what is left of a refused body is not read. */
 function refuse(res: ServerResponse, error: unknown): void {
   const requestId = randomUUID();
   const known = error instanceof HttpError ? error : null;
@@ -71,10 +74,18 @@ function refuse(res: ServerResponse, error: unknown): void {
       'Content-Length': Buffer.byteLength(body),
       'X-Content-Type-Options': 'nosniff',
       'Cache-Control': 'no-store',
-      Connection: 'close',
       ...(retryAfterSeconds === undefined ? {} : { 'Retry-After': retryAfterSeconds }),
     })
     .end(body);
+}
+
+/** A connection closed on a sender that is still writing takes the answer away from it: it may finish, for a while. */
+function throwAway(req: IncomingMessage): void {
+  if (req.complete) return;
+  req.resume();
+  const end = setTimeout(() => req.socket.destroy(), FINISH_MS);
+  req.once('close', () => clearTimeout(end));
+  req.once('end', () => clearTimeout(end));
 }
 
 let lastLoggedAt = -Infinity;

@@ -1,30 +1,61 @@
 import { type IncomingMessage } from 'node:http';
-import { BadRequestError, HttpError } from '../errors';
+import { BadRequestError, HttpError, UnavailableError } from '../errors';
 
-/** The bytes of a request, exactly as they came. @throws HttpError 413 beyond `limit` bytes, 400 when the client breaks off */
-export function readBody(req: IncomingMessage, limit: number): Promise<Buffer> {
-  return new Promise((resolve, reject) => {
-    if (Number(req.headers['content-length'] ?? 0) > limit) {
-      reject(tooLarge());
-      return;
+export interface BodyLimits {
+  /** Of one body, in bytes. */
+  body: number;
+  /** Of all bodies that are being read, together. */
+  all: number;
+}
+
+/**
+ * Reads the bytes of requests, exactly as they came. Nobody has proved anything while a body is being read, so all of
+ * them share one amount of memory: when it is used up, the one that has been at it longest is given up.
+ * @returns a function that throws HttpError: 413 beyond the limit, 503 when given up, 400 when the client breaks off
+ */
+export function createBodyReader(limits: BodyLimits): (req: IncomingMessage) => Promise<Buffer> {
+  const reading = new Map<IncomingMessage, { size: number; reject: (error: Error) => void }>();
+  let total = 0;
+
+  function release(req: IncomingMessage): void {
+    total -= reading.get(req)?.size ?? 0;
+    reading.delete(req);
+  }
+
+  function makeRoom(): void {
+    for (const [req, { reject }] of reading) {
+      if (total <= limits.all) return;
+      release(req);
+      reject(new UnavailableError('Too many bodies at once. Send it again.'));
     }
-    const chunks: Buffer[] = [];
-    let size = 0;
-    req.on('data', (chunk: Buffer) => {
-      size += chunk.length;
-      if (size <= limit) chunks.push(chunk);
-      else {
-        chunks.length = 0;
-        reject(tooLarge());
-      }
-    });
-    req.once('end', () => resolve(Buffer.concat(chunks)));
-    const breakOff = () => reject(new BadRequestError('The body broke off.', 'body_incomplete'));
-    req.once('error', breakOff);
-    req.once('close', () => {
-      if (!req.complete) breakOff();
-    });
-  });
+  }
+
+  return async (req) => {
+    if (Number(req.headers['content-length'] ?? 0) > limits.body) throw tooLarge();
+    try {
+      return await new Promise<Buffer>((resolve, reject) => {
+        const chunks: Buffer[] = [];
+        const entry = { size: 0, reject };
+        reading.set(req, entry);
+        req.on('data', (chunk: Buffer) => {
+          if (!reading.has(req)) return; // refused: what still comes is thrown away
+          entry.size += chunk.length;
+          total += chunk.length;
+          chunks.push(chunk);
+          if (entry.size > limits.body) reject(tooLarge());
+          else makeRoom();
+        });
+        req.once('end', () => resolve(Buffer.concat(chunks)));
+        const breakOff = () => reject(new BadRequestError('The body broke off.', 'body_incomplete'));
+        req.once('error', breakOff);
+        req.once('close', () => {
+          if (!req.complete) breakOff();
+        });
+      });
+    } finally {
+      release(req);
+    }
+  };
 }
 
 function tooLarge(): HttpError {

@@ -1,5 +1,11 @@
 import { randomUUID } from 'node:crypto';
-import { claimEvents, type ClaimedEvent, type Lane, type Lease } from '../models/webhookQueue';
+import {
+  claimEvents,
+  type ClaimedEvent,
+  type ClaimRequest,
+  type Lane,
+  type Lease,
+} from '../models/webhookQueue';
 import { type Run } from './run';
 
 export interface Claim {
@@ -16,14 +22,14 @@ const FIRST = '-1';
 export function claimInTurn(
   { queuePool, worker, config }: Run,
   lane: Lane,
-): (limit: number) => Promise<Claim> {
+): (request: Pick<ClaimRequest, 'limit' | 'most' | 'except'>) => Promise<Claim> {
   let after = FIRST;
-  return async (limit) => {
+  return async (request) => {
     const lease: Lease = { token: randomUUID(), worker, seconds: config.webhook.leaseSeconds };
-    const events = await claimEvents(queuePool, lease, { lane, limit, after });
+    const events = await claimEvents(queuePool, lease, { ...request, lane, after });
     const mayBeMore = events.length > 0 || after !== FIRST;
     // A claim that is not full went through all accounts that come after.
-    after = events.length < limit ? FIRST : lastAccount(events);
+    after = events.length < request.limit ? FIRST : lastAccount(events);
     return { lease, events, mayBeMore };
   };
 }

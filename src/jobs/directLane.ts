@@ -24,7 +24,7 @@ export function directLane(run: Run): () => Promise<boolean> {
   const claim = claimInTurn(run, 'direct');
   return async () => {
     if (run.signal.aborted) return false;
-    const { lease, events, mayBeMore } = await claim(run.config.webhook.batchSize);
+    const { lease, events, mayBeMore } = await claim({ limit: run.config.webhook.batchSize });
     await processBatch(run, lease, events);
     return mayBeMore;
   };

@@ -8,6 +8,10 @@ import { type Run } from './run';
 
 /** Events in hand. Meta answers slowly and mostly waits, so the accounts are served side by side, each one event at a time. */
 const CONCURRENCY = 16;
+/** Of one account: one runs, and the next one is at hand. */
+const PER_ACCOUNT = 2;
+/** How the queue calls the account of events that are nobody's. */
+const NOBODY = '0';
 
 export interface GraphLane {
   /** Starts what is due, as far as there is room. @returns whether there may be more */
@@ -20,24 +24,32 @@ export interface GraphLane {
 export function graphLane(run: Run): GraphLane {
   const claim = claimInTurn(run, 'graph');
   const running = new Set<Promise<void>>();
-  const lastOf = new Map<string | null, Promise<void>>();
+  const inHand = new Map<string, Promise<void>[]>();
 
   /** After the one of the same account before it: what that learns about the connection, the next one need not ask. */
   function begin(lease: Lease, event: ClaimedEvent): void {
-    const { instagramAccountId } = event;
-    const task = processEvent(run, lease, event, lastOf.get(instagramAccountId)).finally(() => {
+    const account = event.instagramAccountId ?? NOBODY;
+    const before = inHand.get(account) ?? [];
+    const task = processEvent(run, lease, event, before.at(-1)).finally(() => {
       running.delete(task);
-      if (lastOf.get(instagramAccountId) === task) lastOf.delete(instagramAccountId);
+      const left = inHand.get(account)?.filter((other) => other !== task) ?? [];
+      if (left.length === 0) inHand.delete(account);
+      else inHand.set(account, left);
+      run.wake(); // there is room again
     });
     running.add(task);
-    lastOf.set(instagramAccountId, task);
+    inHand.set(account, [...before, task]);
   }
 
   return {
     async step() {
       if (running.size >= CONCURRENCY) await Promise.race(running);
       if (run.signal.aborted) return false;
-      const { lease, events, mayBeMore } = await claim(CONCURRENCY - running.size);
+      const { lease, events, mayBeMore } = await claim({
+        limit: CONCURRENCY - running.size,
+        most: PER_ACCOUNT,
+        except: [...inHand].filter(([, tasks]) => tasks.length >= PER_ACCOUNT).map(([account]) => account),
+      });
       for (const event of events) begin(lease, event);
       return mayBeMore;
     },

@@ -7,6 +7,8 @@ export interface Run extends AppContext {
   readonly worker: string;
   /** Aborted by the stop signal: the running events are finished or handed back. */
   readonly signal: AbortSignal;
+  /** Lets the lanes look for work again. */
+  readonly wake: () => void;
   /** Counts of the whole run. */
   readonly summary: JobSummary;
 }

@@ -9,6 +9,8 @@ import { logger } from '../utils/logger';
 export interface WakeBell {
   /** How often it rang. Read it before looking for work, and no ring is missed. */
   readonly rings: number;
+  /** Rings for this process alone. */
+  ring(): void;
   /** Resolves once it rang more often than `seen`, at the latest after the time given, or when the signal is aborted. */
   wait(seen: number, milliseconds: number, signal: AbortSignal): Promise<void>;
   close(): Promise<void>;
@@ -65,6 +67,7 @@ export async function openWakeBell(database: DatabaseConfig): Promise<WakeBell> 
     get rings() {
       return rings;
     },
+    ring,
     async wait(seen, milliseconds, signal) {
       if (client === null) await reconnect();
       if (rings > seen || signal.aborted) return;

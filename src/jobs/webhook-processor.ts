@@ -25,16 +25,17 @@ const DRAIN_LIMIT_MS = 60_000;
 export async function processWebhookEvents(context: AppContext, signal: AbortSignal): Promise<JobSummary> {
   const { config } = context;
   const summary = { processed: 0, ignored: 0, retrying: 0, deadLettered: 0, rescued: 0 };
+  const bell = await openWakeBell(config.database);
   const failure = new AbortController();
   const run: Run = {
     ...context,
     worker: `${os.hostname()}:${process.pid}`,
     signal: AbortSignal.any([signal, failure.signal]),
+    wake: () => bell.ring(),
     summary,
   };
   const lingerUntil = Date.now() + config.webhook.lingerSeconds * 1000;
   const drainUntil = Math.max(lingerUntil, Date.now() + DRAIN_LIMIT_MS);
-  const bell = await openWakeBell(config.database);
 
   /** Does `work` until nothing is due and the time is over; it says whether there may be more to do at once. */
   async function repeat(work: () => Promise<boolean>): Promise<void> {

@@ -149,7 +149,7 @@ function countsOf(range: StatsRange): string {
     FROM (SELECT event_id, status FROM webhook_queue WHERE status IN ('processing', 'failed') AND ${VISIBLE}) queued
     JOIN webhook_events event ON event.id = queued.event_id
     WHERE ($3::timestamptz IS NULL OR event.received_at >= date_trunc('hour', $3::timestamptz, 'UTC'))
-      AND ($4::timestamptz IS NULL OR event.received_at < $4)
+      AND ($4::timestamptz IS NULL OR date_trunc('hour', event.received_at, 'UTC') < $4)
       AND ($5::bigint IS NULL OR event.instagram_account_id = $5)
   )`;
 }

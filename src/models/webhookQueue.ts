@@ -45,6 +45,17 @@ const COUNTED_ATTEMPTS = `(attempts - (suspicion IS NOT DISTINCT FROM 'cleared')
 /** The same after an attempt whose worker lived, which clears it. */
 const CLEARED_ATTEMPTS = `(attempts - (suspicion IS NOT NULL)::integer)`;
 
+export interface ClaimRequest {
+  lane: Lane;
+  limit: number;
+  /** The id of the account served last. */
+  after: string;
+  /** Of one account; all that are wanted when it is not said. */
+  most?: number;
+  /** Ids of accounts that are not to be served now. */
+  except?: string[];
+}
+
 /**
  * Takes up to `limit` due events of a lane, in turn from each account that has some, beginning after the account with
  * the id `after`: nobody's flood keeps others waiting. No two callers get the same event: locked rows are skipped, and the
@@ -57,12 +68,12 @@ const CLEARED_ATTEMPTS = `(attempts - (suspicion IS NOT NULL)::integer)`;
 export function claimEvents(
   db: Db,
   lease: Lease,
-  { lane, limit, after }: { lane: Lane; limit: number; after: string },
+  { lane, limit, after, most = limit, except = [] }: ClaimRequest,
 ): Promise<ClaimedEvent[]> {
   return queryPrepared(
     db,
     { name: 'claim-events', text: CLAIM },
-    [lane, after, limit, lease.token, lease.seconds, lease.worker],
+    [lane, after, limit, lease.token, lease.seconds, lease.worker, most, except],
     ClaimedEventSchema,
   );
 }
@@ -88,7 +99,7 @@ const CLAIM = `
       LIMIT 1
     ) next
   ), turn AS MATERIALIZED (
-    SELECT account_id FROM account WHERE due_at <= now() AND ${QUEUE_IS_RUNNING_SQL} LIMIT $3
+    SELECT account_id FROM account WHERE due_at <= now() AND account_id <> ALL ($8::bigint[]) AND ${QUEUE_IS_RUNNING_SQL} LIMIT $3
   ), due AS MATERIALIZED (
     SELECT event.id
     FROM turn
@@ -99,7 +110,7 @@ const CLAIM = `
       WHERE queued.lane = $1 AND queued.status IN ('pending', 'failed') AND queued.account_id = turn.account_id AND queued.due_at <= now()
         AND event.status IN ('pending', 'failed') AND event.next_attempt_at <= now()
       ORDER BY queued.due_at, queued.event_id
-      LIMIT (SELECT ceil($3::numeric / count(*)) FROM turn)
+      LIMIT (SELECT least(ceil($3::numeric / count(*)), $7) FROM turn)
       FOR UPDATE OF event SKIP LOCKED
     ) event
     LIMIT $3
@@ -184,8 +195,8 @@ export async function finishEvents(
   return rows.map(({ id }) => id);
 }
 
-/** Not of what came long ago: that was retried by hand, or given to an account connected since. */
-const LATENCY_MS = `CASE WHEN received_at > now() - interval '1 hour' THEN extract(epoch FROM processed_at - received_at)::double precision * 1000 END`;
+/** Not of what had nothing to do, nor of what came long ago: that was retried by hand. */
+const LATENCY_MS = `CASE WHEN outcome = 'processed' AND received_at > now() - interval '1 hour' THEN extract(epoch FROM processed_at - received_at)::double precision * 1000 END`;
 
 const FINISH = `
   WITH finished AS (
