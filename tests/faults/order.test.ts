@@ -60,6 +60,7 @@ function reply(account: string, number: number): object {
     id: `${number}-reply`,
     parent_id: `${number}-comment`,
     from: { id: account },
+    media: { id: '17955501234567001' },
     text: 'We are.',
   };
   return { field: 'comments', value };
