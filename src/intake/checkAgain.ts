@@ -1,7 +1,6 @@
 import { type AppContext } from '../context';
 import { transaction } from '../db/query';
 import { readSignatureHeader, signedBy, signingSecrets, type SigningSecrets } from '../meta/signature';
-import { readDelivery } from '../meta/webhookPayload';
 import { recordAudit } from '../models/auditLog';
 import {
   type CheckableRejection,
@@ -74,7 +73,7 @@ async function promoteWhenSigned(
     const secretName = secretOf(rejection, secrets);
     if (secretName === null) return 'refused';
     const { body, contentType } = rejection;
-    await intake.store({ ...readDelivery(body), body, signedBy: secretName, contentType });
+    await intake.store({ body, signedBy: secretName, contentType });
     const deliveryId = await markRejectionPromoted(db, id);
     await recordAudit(db, {
       userId,

@@ -1,7 +1,9 @@
 import { type Pool } from 'pg';
 import { UnavailableError } from '../errors';
+import { readDelivery } from '../meta/webhookPayload';
 import {
   isDataError,
+  type SignedBody,
   type SignedDelivery,
   storeDeliveries,
   storeRefusedDelivery,
@@ -12,14 +14,16 @@ import { logger } from '../utils/logger';
 /** Takes deliveries in and answers for them only once they are durable. */
 export interface Intake {
   /** Resolves after COMMIT. @throws UnavailableError when it cannot be stored now: Meta must send it again */
-  store(delivery: SignedDelivery): Promise<void>;
+  store(signed: SignedBody): Promise<void>;
   /** Resolves when everything taken in is answered. */
   close(): Promise<void>;
 }
 
 export interface IntakeLimits {
-  /** Events in one statement; a larger delivery goes alone. So many deliveries waiting start one more. */
+  /** Deliveries in one statement. So many waiting start one more. */
   maxBatch: number;
+  /** And their bytes; a larger delivery goes alone. */
+  maxBatchBytes: number;
   /** Statements under way at once. */
   maxInFlight: number;
   /** Deliveries that may wait, and their bytes. Beyond it the answer is "later". */
@@ -31,15 +35,16 @@ export interface IntakeLimits {
 
 const LIMITS: IntakeLimits = {
   maxBatch: 200,
+  maxBatchBytes: 256 * 1024,
   maxInFlight: 3,
   maxWaiting: 2_000,
-  maxWaitingBytes: 64 * 1024 * 1024,
+  maxWaitingBytes: 8 * 1024 * 1024,
   deadlineMs: 5_000,
 };
 const WAKE_EVERY_MS = 20;
 
 interface Waiting {
-  delivery: SignedDelivery;
+  signed: SignedBody;
   stored: () => void;
   refused: (error: unknown) => void;
 }
@@ -73,19 +78,18 @@ export function createIntake(pool: Pool, changes: Partial<IntakeLimits> = {}): I
   }
 
   function takeBatch(): Waiting[] {
-    let events = 0;
-    const tooMany = waiting.findIndex(({ delivery }, index) => {
-      events += delivery.items.length;
-      return index > 0 && events > limits.maxBatch;
+    let bytes = 0;
+    const tooMany = waiting.findIndex(({ signed }, index) => {
+      bytes += signed.body.length;
+      return index > 0 && (index >= limits.maxBatch || bytes > limits.maxBatchBytes);
     });
     return waiting.splice(0, tooMany === -1 ? waiting.length : tooMany);
   }
 
   async function storeBatch(batch: readonly Waiting[]): Promise<void> {
     try {
-      const deliveries = batch.map(({ delivery }) => delivery);
-      const newEvents = await storeDeliveries(pool, deliveries);
-      if (newEvents > 0) wake.ask();
+      // Read only now: what is taken apart needs several times the memory of its bytes.
+      if ((await storeDeliveries(pool, batch.map(read))) > 0) wake.ask();
       for (const { stored } of batch) stored();
     } catch (error) {
       if (isDataError(error)) return storeOneByOne(batch);
@@ -102,7 +106,7 @@ export function createIntake(pool: Pool, changes: Partial<IntakeLimits> = {}): I
       return;
     }
     try {
-      await storeRefusedDelivery(pool, only.delivery);
+      await storeRefusedDelivery(pool, read(only));
       wake.ask();
       only.stored();
     } catch (error) {
@@ -119,8 +123,8 @@ export function createIntake(pool: Pool, changes: Partial<IntakeLimits> = {}): I
   }
 
   return {
-    async store(delivery) {
-      const bytes = delivery.body.length;
+    async store(signed) {
+      const bytes = signed.body.length;
       if (held >= limits.maxWaiting || heldBytes + bytes > limits.maxWaitingBytes)
         throw notStored(new Error('Too many deliveries wait for the database.'));
       held++;
@@ -128,7 +132,7 @@ export function createIntake(pool: Pool, changes: Partial<IntakeLimits> = {}): I
       let deadline: NodeJS.Timeout | undefined;
       try {
         await new Promise<void>((stored, refused) => {
-          const entry = { delivery, stored, refused };
+          const entry = { signed, stored, refused };
           waiting.push(entry);
           deadline = setTimeout(giveUp, limits.deadlineMs, entry);
           startBatches();
@@ -146,6 +150,10 @@ export function createIntake(pool: Pool, changes: Partial<IntakeLimits> = {}): I
       await wake.settle();
     },
   };
+}
+
+function read({ signed }: Waiting): SignedDelivery {
+  return { ...readDelivery(signed.body), ...signed };
 }
 
 function notStored(cause: unknown): UnavailableError {

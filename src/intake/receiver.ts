@@ -3,13 +3,12 @@ import { type IncomingMessage, type RequestListener, type ServerResponse } from 
 import { type AppContext } from '../context';
 import { HttpError, UnauthorizedError } from '../errors';
 import { readSignatureHeader, signedBy, signingSecrets } from '../meta/signature';
-import { readDelivery } from '../meta/webhookPayload';
 import { logger } from '../utils/logger';
 import { createBodyReader, header } from './request';
 import { rejectionOf } from './rejectionOf';
 
 /** Meta batches up to a thousand updates into one POST. */
-const BODY_LIMITS = { body: 4 * 1024 * 1024, all: 64 * 1024 * 1024 };
+const BODY_LIMITS = { body: 4 * 1024 * 1024, all: 8 * 1024 * 1024 };
 /** How long a refused sender may go on. */
 const FINISH_MS = 2_000;
 const RECEIVED = 'EVENT_RECEIVED';
@@ -39,7 +38,7 @@ export function createReceiver(
       const secretName = signedBy(body, signature, secrets);
       if (secretName === null) throw wrongSignature();
       const contentType = header(req, 'content-type')?.slice(0, 200) ?? null;
-      await intake.store({ ...readDelivery(body), body, signedBy: secretName, contentType });
+      await intake.store({ body, signedBy: secretName, contentType });
     };
 
     take().then(

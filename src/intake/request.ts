@@ -34,18 +34,21 @@ export function createBodyReader(limits: BodyLimits): (req: IncomingMessage) => 
     if (Number(req.headers['content-length'] ?? 0) > limits.body) throw tooLarge();
     try {
       return await new Promise<Buffer>((resolve, reject) => {
-        const chunks: Buffer[] = [];
+        const collected = collectorOf(req);
         const entry = { size: 0, reject };
         reading.set(req, entry);
         req.on('data', (chunk: Buffer) => {
           if (!reading.has(req)) return; // refused: what still comes is thrown away
           entry.size += chunk.length;
           total += chunk.length;
-          chunks.push(chunk);
-          if (entry.size > limits.body) reject(tooLarge());
-          else makeRoom();
+          if (entry.size > limits.body) {
+            reject(tooLarge());
+            return;
+          }
+          collected.add(chunk);
+          makeRoom();
         });
-        req.once('end', () => resolve(Buffer.concat(chunks)));
+        req.once('end', () => resolve(collected.bytes()));
         const breakOff = () => reject(new BadRequestError('The body broke off.', 'body_incomplete'));
         req.once('error', breakOff);
         req.once('close', () => {
@@ -55,6 +58,25 @@ export function createBodyReader(limits: BodyLimits): (req: IncomingMessage) => 
     } finally {
       release(req);
     }
+  };
+}
+
+/** From here on a body goes into memory of its announced size, so that its pieces are free at once. */
+const LARGE_BYTES = 64 * 1024;
+
+function collectorOf(req: IncomingMessage): { add(chunk: Buffer): void; bytes(): Buffer } {
+  const announced = Number(req.headers['content-length'] ?? 0);
+  if (announced < LARGE_BYTES) {
+    const chunks: Buffer[] = [];
+    return { add: (chunk) => chunks.push(chunk), bytes: () => Buffer.concat(chunks) };
+  }
+  const whole = Buffer.allocUnsafeSlow(announced);
+  let size = 0;
+  return {
+    add(chunk) {
+      size += chunk.copy(whole, size);
+    },
+    bytes: () => whole.subarray(0, size),
   };
 }
 

@@ -6,13 +6,15 @@ import { addCounts } from './webhookEventStats';
 import { type ReadDelivery, type WebhookItem } from '../meta/webhookPayload';
 
 /** One POST whose signature was right. */
-export interface SignedDelivery extends ReadDelivery {
+export interface SignedBody {
   /** Byte for byte. */
   body: Buffer;
   /** Which configured secret signed it. */
   signedBy: string;
   contentType: string | null;
 }
+
+export type SignedDelivery = SignedBody & ReadDelivery;
 
 const StoredSchema = z.object({ newEvents: z.number(), deliveryIds: z.array(z.string()) });
 
@@ -96,7 +98,9 @@ function packBodies(deliveries: readonly SignedDelivery[]) {
     at += body.length;
     return row;
   });
-  const bodies = Buffer.concat(deliveries.map(({ body }) => body));
+  const [first, second] = deliveries;
+  const isOne = first !== undefined && second === undefined;
+  const bodies = isOne ? first.body : Buffer.concat(deliveries.map(({ body }) => body)); // a large one comes alone
   return { bodies, posts };
 }
 
