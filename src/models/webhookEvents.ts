@@ -91,13 +91,13 @@ export interface EventPage {
 const VISIBLE = '(event.user_id = $1 OR ($2 AND event.user_id IS NULL))';
 
 /** Of `event`; the values are $1 to $8, from `filterParams`. */
-export const MATCHES_FILTERS = `${VISIBLE}
-       AND ($3::text[] IS NULL OR event.status = ANY ($3))
+const MATCHES = `($3::text[] IS NULL OR event.status = ANY ($3))
        AND ($4::text[] IS NULL OR event.event_type = ANY ($4))
        AND ($5::text[] IS NULL OR coalesce(event.instagram_account_id::text, 'none') = ANY ($5))
        AND ($6::timestamptz IS NULL OR event.received_at >= $6)
        AND ($7::timestamptz IS NULL OR event.received_at < $7)
        AND ($8::text IS NULL OR event.payload::text ILIKE $8)`;
+export const MATCHES_FILTERS = `${VISIBLE} AND ${MATCHES}`;
 
 export function filterParams(viewer: EventViewer, filters: EventFilters): unknown[] {
   return [
@@ -119,25 +119,55 @@ export function retryableFilters(filters: EventFilters): EventFilters | null {
   return status.length === 0 ? null : { ...filters, status };
 }
 
-/** Newest received first. */
+/**
+ * Newest received first. Each kind of owner and each open status is a walk of its own along an index, cut at the page's
+ * end; then they are merged.
+ */
 export function listEvents(
   db: Db,
   viewer: EventViewer,
   filters: EventFilters,
   page: EventPage,
 ): Promise<ListedEvent[]> {
+  const owners = ['user_id = $1', ...(viewer.isOperator ? ['user_id IS NULL AND $2::boolean'] : [])];
+  const walks = owners.flatMap((owner) =>
+    isOpenOnly(filters)
+      ? filters.status.map((status) =>
+          walk(`queued.${owner} AND queued.status = '${status}'`, 'queued.event_id'),
+        )
+      : [walk(`event.${owner}`, 'event.id')],
+  );
   return queryRows(
     db,
     `SELECT ${COLUMNS}, event.payload, account.username, account.ig_user_id AS "igUserId"
-     FROM webhook_events event
+     FROM (${walks.join(' UNION ALL ')}) found
+     JOIN webhook_events event ON event.id = found.id
      LEFT JOIN instagram_accounts account ON account.id = event.instagram_account_id
-     WHERE ${MATCHES_FILTERS}
-       AND ($9::bigint IS NULL OR event.id < $9)
+     WHERE $2::boolean IS NOT NULL -- used by operators alone; its type must be known all the same
      ORDER BY event.id DESC
      LIMIT $10 OFFSET $11`,
     [...filterParams(viewer, filters), page.cursor, page.limit, page.offset],
     ListedEventSchema,
   );
+}
+
+/** The first of one owner's events, along `order`; the statuses are checked words, never the reader's. */
+function walk(where: string, order: string): string {
+  const from = order.startsWith('queued')
+    ? 'webhook_queue queued JOIN webhook_events event ON event.id = queued.event_id'
+    : 'webhook_events event';
+  return `(
+       SELECT event.id
+       FROM ${from}
+       WHERE ${where} AND ${MATCHES} AND ($9::bigint IS NULL OR ${order} < $9)
+       ORDER BY ${order} DESC
+       LIMIT $10::bigint + $11::bigint
+     )`;
+}
+
+/** Only what the queue knows: everything but processed. */
+function isOpenOnly({ status }: EventFilters): boolean {
+  return status.length > 0 && !status.includes('processed');
 }
 
 /** Null when it does not exist or is somebody else's. */
