@@ -227,6 +227,23 @@ describe('a failing event', () => {
   });
 });
 
+it('an event whose own statement always times out is charged for it, and its neighbours are not', async () => {
+  await query(`
+    CREATE OR REPLACE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'slow' USING ERRCODE = '57014'; END $$;
+    CREATE TRIGGER refuse BEFORE INSERT ON interactions FOR EACH ROW WHEN (NEW.external_id = 'slow') EXECUTE FUNCTION refuse()`);
+  for (const id of ['a', 'slow', 'b']) await send(commentItem(id));
+  expect(await run()).toMatchObject({ processed: 2, retrying: 1 });
+  for (let attempt = 2; attempt <= 4; attempt++) {
+    await query(`UPDATE webhook_events SET next_attempt_at = now() WHERE status = 'failed'`);
+    await run();
+  }
+  expect(await statuses()).toEqual([
+    { status: 'processed', attempts: 1 },
+    { status: 'dead_letter', attempts: 4 },
+    { status: 'processed', attempts: 1 },
+  ]);
+});
+
 it('an attempt that the database could not serve is not charged to the event', async () => {
   await send(commentItem('c'));
   await query(`
