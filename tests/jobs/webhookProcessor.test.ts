@@ -312,6 +312,21 @@ describe('the lease', () => {
     expect(first).toHaveLength(5); // two of the flood, and all that the quiet ones have
   });
 
+  it('takes few events of one account where Meta is asked, and none where enough are in hand', async () => {
+    const quiet = await makeAccount(app.context.pool, owner.id);
+    const mention = (id: string) => ({ field: 'mentions', value: { media_id: id } });
+    const many = Array.from({ length: 10 }, (_value, index) => mention(`1790000000000000${index}`));
+    await deliver(app.url, notification(account.igUserId, { changes: many }));
+    await deliver(app.url, notification(quiet.igUserId, { changes: [mention('17900000000000099')] }));
+    const request = { lane: 'graph', limit: 16, after: '-1', most: 2 } as const;
+    const first = await claimEvents(app.context.pool, lease(), request);
+    expect(first.map(({ instagramAccountId }) => instagramAccountId).sort()).toEqual(
+      [account.id, account.id, quiet.id].sort(),
+    );
+    const second = await claimEvents(app.context.pool, lease(), { ...request, except: [account.id] });
+    expect(second).toEqual([]);
+  });
+
   it('tries events alone that lost their worker together, and clears those that did not kill it', async () => {
     for (const id of ['a', 'b']) await send(commentItem(id));
     expect((await claim(lease(), 2)).map(({ startedAt }) => startedAt === null)).toEqual([false, false]);
